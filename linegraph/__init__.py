@@ -1,0 +1,27 @@
+"""ALIGNN graphs, line graphs, layers and migration-barrier models on PyTorch Geometric."""
+
+from .convert import load_reference_state_dict, reference_state_dict
+from .crystal import SHELL_TOL, crystal_graph, expand
+from .errors import InputError
+from .graph import CrystalGraph
+from .models import build_model, models
+from .paths import views
+from .structure import Cell
+from .transforms import LineGraph
+from .version import __version__
+
+__all__ = [
+    "SHELL_TOL",
+    "Cell",
+    "CrystalGraph",
+    "InputError",
+    "LineGraph",
+    "__version__",
+    "build_model",
+    "crystal_graph",
+    "expand",
+    "load_reference_state_dict",
+    "models",
+    "reference_state_dict",
+    "views",
+]

@@ -1,0 +1,52 @@
+"""The one exception for input that cannot be used."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """Something a user gave cannot be used.
+
+    The message says what is wrong and, as far as known, where: file, record and field.
+    The command line turns it into one line and exit code 2.
+
+    Args:
+        problem: what is wrong, in plain words.
+        file: the file it was found in.
+        record: name or position of the record within the file.
+        field: the field of the record, as a dotted path (``atoms.coords``).
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: object = None,
+        record: object = None,
+        field: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.file = file
+        self.record = record
+        self.field = field
+        super().__init__(problem)
+
+    def at(
+        self, *, file: object = None, record: object = None, field: str | None = None
+    ) -> InputError:
+        """The same problem with the places filled in that were unknown where it was raised."""
+        return InputError(
+            self.problem,
+            file=self.file if self.file is not None else file,
+            record=self.record if self.record is not None else record,
+            field=self.field if self.field is not None else field,
+        )
+
+    def __str__(self) -> str:
+        place = []
+        if self.file is not None:
+            place.append(str(self.file))
+        if self.record is not None:
+            place.append(f"record {self.record}")
+        if self.field is not None:
+            place.append(f"field {self.field}")
+        return ": ".join([", ".join(place), self.problem]) if place else self.problem

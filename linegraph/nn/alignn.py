@@ -1,0 +1,109 @@
+"""The ALIGNN trunk: from a crystal graph to one vector per structure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.utils import scatter
+
+from ..transforms import bond_cosine, line_index, line_weights
+from .alignn_conv import ALIGNNConv
+from .atom_embedding import AtomEmbedding
+from .edge_gated_conv import EdgeGatedConv
+from .scalar_embedding import ScalarEmbedding
+
+
+class ALIGNN(nn.Module):
+    """Atomistic line graph neural network without a head.
+
+    Embeds elements, bond lengths and bond angles, applies ``alignn_layers`` layers that pass
+    messages over angles and bonds, then ``conv_layers`` over bonds only. What reaches no output
+    (the last angle and bond features) is not computed.
+
+    Args:
+        hidden: width H of all features.
+        alignn_layers: number of ALIGNN layers.
+        conv_layers: number of edge-gated convolutions after them.
+        embedding: width between the basis and the hidden features of bonds and angles.
+        bond_bins: Gaussians for bond lengths, 0 to ``bond_cutoff``.
+        bond_cutoff: last centre, Å.
+        angle_bins: Gaussians for cosines, -1 to 1.
+
+    Shapes:
+        - input: :class:`linegraph.CrystalGraph` or a batch of them (any ``Data`` with ``z``,
+          ``edge_index``, ``edge_vec``; ``multiplicity``, ``line_index`` and ``line_cos`` are used
+          if there and made if not)
+        - :meth:`forward` ``[B, H]``, the mean over the atoms of each structure
+        - :meth:`atoms` ``[N, H]``
+
+    Source: Choudhary and DeCost, npj Comput. Mater. 7, 185 (2021); defaults as in Table S1 of
+    Devi, Butler and Sai Gautam, arXiv:2508.06436.
+    """
+
+    def __init__(
+        self,
+        hidden: int = 256,
+        alignn_layers: int = 4,
+        conv_layers: int = 4,
+        embedding: int = 64,
+        bond_bins: int = 80,
+        bond_cutoff: float = 8.0,
+        angle_bins: int = 40,
+    ) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.atom_embedding = AtomEmbedding(hidden)
+        self.bond_embedding = ScalarEmbedding(0.0, bond_cutoff, bond_bins, embedding, hidden)
+        self.angle_embedding = ScalarEmbedding(-1.0, 1.0, angle_bins, embedding, hidden)
+        self.alignn_layers = nn.ModuleList(ALIGNNConv(hidden) for _ in range(alignn_layers))
+        self.conv_layers = nn.ModuleList(EdgeGatedConv(hidden) for _ in range(conv_layers))
+
+    def forward(self, graph: Any) -> Tensor:
+        x = self.atoms(graph)
+        batch = getattr(graph, "batch", None)
+        if batch is None:
+            return x.mean(dim=0, keepdim=True)
+        pooled: Tensor = scatter(x, batch, dim=0, dim_size=graph.num_graphs, reduce="mean")
+        return pooled
+
+    def atoms(self, graph: Any) -> Tensor:
+        """Features of every atom ``[N, H]``."""
+        edge_index: Tensor = graph["edge_index"]
+        copies: Tensor | None = getattr(graph, "multiplicity", None)
+        x: Tensor = self.atom_embedding(graph["z"])
+        length = torch.linalg.vector_norm(graph["edge_vec"], dim=1)
+        bonds = self.bond_embedding(length.to(x.dtype), copies)
+        if len(self.alignn_layers) > 0:
+            pairs, cosine = _angles(graph, copies)
+            pair_copies = None if copies is None else line_weights(copies, pairs)[1]
+            angles = self.angle_embedding(cosine.to(x.dtype), pair_copies)
+        for i, layer in enumerate(self.alignn_layers, start=1):
+            x, bonds, angles = layer(
+                x,
+                edge_index,
+                bonds,
+                pairs,
+                angles,
+                multiplicity=copies,
+                update_angles=i < len(self.alignn_layers),
+            )
+        for i, conv in enumerate(self.conv_layers, start=1):
+            x, bonds = conv(
+                x,
+                edge_index,
+                bonds,
+                edge_weight=copies,
+                edge_count=copies,
+                update_edges=i < len(self.conv_layers),
+            )
+        return x
+
+
+def _angles(graph: Any, copies: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Line graph of the input: its own, or made here, on its device."""
+    if "line_index" in graph:
+        return graph["line_index"], graph["line_cos"]
+    pairs = line_index(graph["edge_index"], graph["z"].size(0), copies)
+    return pairs, bond_cosine(graph["edge_vec"], pairs)

@@ -1,0 +1,122 @@
+"""From a band to the graphs that models look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+
+from .crystal import SHELL_TOL, crystal_graph, distinct_bonds, graph_of
+from .errors import InputError
+from .graph import CrystalGraph
+from .neighbors import shell_neighbors
+from .structure import Cell, as_cell
+from .transforms import LineGraph
+
+#: Atoms 0..4 of a band structure are the images of the migrating ion, initial to final.
+IMAGES = 5
+
+#: The neighbour whose shell ends the local graph of MODEL-4.
+LOCAL_NEIGHBORS = 6
+
+VIEWS = ("initial", "final", "band", "local", "crystal")
+
+
+def views(
+    band: Any,
+    names: Iterable[str],
+    canonical: bool = False,
+    shell_tol: float = SHELL_TOL,
+    *,
+    lattice_decimals: int | None = None,
+    line_graph: bool = True,
+    dtype: torch.dtype | None = None,
+) -> dict[str, CrystalGraph]:
+    """The graphs of a band that a model asks for (``model.views``).
+
+    - ``"initial"``: the band without images 1 to 4; ``"final"``: without images 0 to 3
+    - ``"band"`` (or ``"crystal"``): the structure as it is
+    - ``"local"``: only bonds of the images, see :func:`local_graph`
+
+    Args:
+        band: a structure (:func:`crystal_graph`) whose atoms 0..4 are images 0..4.
+        names: views wanted.
+        canonical: see :func:`crystal_graph`; the local graph is never canonical.
+        shell_tol: see :func:`crystal_graph`.
+        lattice_decimals: see :func:`crystal_graph`.
+        line_graph: also add line graphs (:class:`linegraph.LineGraph`).
+        dtype: see :func:`crystal_graph`.
+
+    Returns:
+        Graph by view name. PyG's collater batches such dicts.
+
+    Raises:
+        ValueError: unknown view.
+        InputError: unusable structure, fewer than five atoms, or images of different elements.
+    """
+    cell = as_cell(band)
+    settings: dict[str, Any] = {
+        "shell_tol": shell_tol,
+        "lattice_decimals": lattice_decimals,
+        "dtype": dtype,
+    }
+    graphs: dict[str, CrystalGraph] = {}
+    for name in names:
+        if name not in VIEWS:
+            raise ValueError(f"unknown view {name!r}; known are {', '.join(VIEWS)}")
+        if name != "crystal":
+            check_images(cell)
+        if name == "local":
+            graph = local_graph(cell, **settings)
+        else:
+            gone = {"initial": [1, 2, 3, 4], "final": [0, 1, 2, 3]}.get(name, [])
+            graph = crystal_graph(cell.without(gone), canonical=canonical, **settings)
+        graphs[name] = LineGraph()(graph) if line_graph else graph
+    return graphs
+
+
+def check_images(cell: Cell) -> None:
+    """Refuse a structure that is no band.
+
+    Raises:
+        InputError: fewer than five atoms, or atoms 0..4 of more than one element.
+    """
+    if len(cell) < IMAGES:
+        raise InputError(
+            f"a band starts with {IMAGES} images, but there are {len(cell)} atoms",
+            field="elements",
+        )
+    if len(set(cell.numbers[:IMAGES].tolist())) > 1:
+        raise InputError(
+            f"atoms 0 to {IMAGES - 1} are the images of one ion, but have atomic numbers "
+            f"{cell.numbers[:IMAGES].tolist()}",
+            field="elements",
+        )
+
+
+def local_graph(
+    cell: Cell,
+    *,
+    shell_tol: float = SHELL_TOL,
+    lattice_decimals: int | None = None,
+    dtype: torch.dtype | None = None,
+) -> CrystalGraph:
+    """The surroundings of the path: bonds with an image at one end, and the atoms they join.
+
+    Shells of the 6th-nearest neighbour over the whole band; of their members those with an image
+    (atom 0..4) at either end make bonds. Atoms keep their order; those without a bond are left
+    out.
+
+    Source: the subgraph of MODEL-4, arXiv:2508.06436.
+    """
+    if lattice_decimals is not None:
+        cell = Cell(np.round(cell.lattice, lattice_decimals), cell.frac, cell.numbers)
+    entries = shell_neighbors(cell, LOCAL_NEIGHBORS, shell_tol)
+    entries = entries.where((entries.center < IMAGES) | (entries.neighbor < IMAGES))
+    bonds, multiplicity = distinct_bonds(entries, canonical=False)
+    kept, ends = np.unique(bonds[:, :2], return_inverse=True)
+    bonds[:, :2] = ends.reshape(-1, 2)
+    subset = Cell(cell.lattice, cell.frac[kept], cell.numbers[kept])
+    return graph_of(subset, bonds, multiplicity, dtype=dtype)

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from linegraph.errors import InputError
+from training.splits import Split, grouped_folds, grouped_split, published_split, random_split
+
+TABULATION = Path(__file__).parents[3] / "shared" / "data" / "barriers" / "tabulation.csv"
+
+seeds = st.integers(0, 2**32 - 1)
+#: Enough small systems that every part asked for below can be filled.
+system_lists = st.lists(st.integers(0, 30).map(str), min_size=40, max_size=120).filter(
+    lambda systems: len(set(systems)) >= 10
+)
+
+
+def everything(split: Split) -> list[int]:
+    return sorted(split.train + split.val + split.test)
+
+
+def assert_ascending(split: Split) -> None:
+    for part in (split.train, split.val, split.test):
+        assert part == sorted(part)
+
+
+def assert_grouped(split: Split, systems: list[str]) -> None:
+    parts = [{systems[i] for i in part} for part in (split.train, split.val, split.test)]
+    assert sum(len(part) for part in parts) == len(set.union(*parts))
+
+
+def test_published_split_of_559_is_503_and_55() -> None:
+    assert published_split(559) == Split(list(range(503)), list(range(503, 558)), [])
+
+
+@given(st.integers(10, 5000))
+def test_published_split_keeps_the_file_order(n: int) -> None:
+    split = published_split(n)
+    assert split.train + split.val == list(range(len(split.train) + len(split.val)))
+    assert n - 1 <= len(split.train) + len(split.val) <= n
+    assert split.test == []
+
+
+@pytest.mark.parametrize("n", [0, 1, 9])
+def test_published_split_needs_ten_records(n: int) -> None:
+    with pytest.raises(InputError, match=r"the (train|validation) split is empty"):
+        published_split(n)
+
+
+@given(st.integers(20, 300), seeds, st.sampled_from([0.0, 0.1, 0.35]), st.sampled_from([0.0, 0.2]))
+def test_random_split_is_a_partition(n: int, seed: int, val: float, test: float) -> None:
+    split = random_split(n, seed, val, test)
+    assert everything(split) == list(range(n))
+    assert (len(split.val), len(split.test)) == (round(val * n), round(test * n))
+    assert_ascending(split)
+    assert split == random_split(n, seed, val, test)
+
+
+@given(system_lists, seeds, st.sampled_from([0.0, 0.1, 0.35]), st.sampled_from([0.0, 0.2]))
+def test_grouped_split_is_a_partition_by_system(
+    systems: list[str], seed: int, val: float, test: float
+) -> None:
+    split = grouped_split(systems, seed, val, test)
+    assert everything(split) == list(range(len(systems)))
+    assert_grouped(split, systems)
+    assert_ascending(split)
+    assert split.train
+    assert bool(split.val) == (val > 0)
+    assert bool(split.test) == (test > 0)
+    assert split == grouped_split(systems, seed, val, test)
+
+
+@settings(max_examples=50)
+@given(system_lists, seeds, st.integers(2, 6), st.sampled_from([0.0, 0.1, 0.3]))
+def test_folds_test_every_record_once(systems: list[str], seed: int, k: int, val: float) -> None:
+    folds = grouped_folds(systems, k, seed, val=val)
+    assert len(folds) == k
+    assert sorted(i for fold in folds for i in fold.test) == list(range(len(systems)))
+    for fold in folds:
+        assert everything(fold) == list(range(len(systems)))
+        assert_grouped(fold, systems)
+        assert_ascending(fold)
+        assert fold.train
+        assert bool(fold.val) == (val > 0)
+    sizes = [len(fold.test) for fold in folds]
+    # What dealing to the smallest fold guarantees: no gap larger than the largest system.
+    assert max(sizes) - min(sizes) <= max(systems.count(system) for system in systems)
+    assert folds == grouped_folds(systems, k, seed, val=val)
+
+
+def test_seeds_differ() -> None:
+    systems = [str(i // 2) for i in range(200)]
+    makers: list[Callable[[int], object]] = [
+        lambda seed: random_split(200, seed),
+        lambda seed: grouped_split(systems, seed),
+        lambda seed: grouped_folds(systems, 5, seed),
+    ]
+    for make in makers:
+        assert make(0) != make(1)
+
+
+def test_a_part_as_large_as_asked_for_when_systems_allow() -> None:
+    systems = ["big"] * 30 + [f"single {i}" for i in range(70)]
+    for seed in range(10):
+        split = grouped_split(systems, seed, val=0.1, test=0.2)
+        assert (len(split.val), len(split.test)) == (10, 20)
+
+
+def test_a_part_takes_one_system_too_large_rather_than_none() -> None:
+    systems = ["a"] * 12 + ["b"] * 5 + ["c"] * 13
+    assert grouped_split(systems, seed=3).val == list(range(12, 17))
+
+
+def test_real_systems_make_even_folds() -> None:
+    if not TABULATION.is_file():
+        pytest.skip("the barrier data are not beside the repository")
+    with TABULATION.open(encoding="utf-8") as stream:
+        names = [row["sys_name"] for row in csv.DictReader(stream) if row["split"] == "train"]
+    systems = [re.sub(r"_\d+$", "", name) for name in names]
+    folds = grouped_folds(systems, 5, seed=0)
+    assert sorted(len(fold.test) for fold in folds) == [111, 112, 112, 112, 112]
+    for fold in folds:
+        assert len(fold.val) == round(0.1 * (559 - len(fold.test)))
+
+
+@pytest.mark.parametrize(
+    ("part", "make"),
+    [
+        ("validation", lambda: random_split(4, 0)),
+        ("test", lambda: random_split(9, 0, val=0.2, test=0.05)),
+        ("train", lambda: random_split(10, 0, val=0.5, test=0.5)),
+        ("train", lambda: random_split(0, 0, val=0.0)),
+        ("validation", lambda: grouped_split(list("abcd"), 0)),
+        ("test", lambda: grouped_split(list("abcd"), 0, val=0.0, test=0.1)),
+        ("train", lambda: grouped_split(["a"] * 10, 0)),
+        ("train", lambda: grouped_split(["a"] * 10 + ["b"] * 10, 0, val=0.1, test=0.1)),
+        ("train", lambda: grouped_split(["a"] * 9 + ["b"] * 9, 0, val=0.6, test=0.6)),
+        ("train", lambda: grouped_folds(["a"] * 10 + ["b"] * 10, 2, 0)),
+    ],
+)
+def test_an_empty_part_is_refused(part: str, make: Callable[[], object]) -> None:
+    with pytest.raises(InputError, match=f"the {part} split is empty"):
+        make()
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1.0, 10.0, float("nan")])
+def test_fractions_are_checked(fraction: float) -> None:
+    with pytest.raises(InputError, match="no fraction") as caught:
+        random_split(100, 0, val=fraction)
+    assert caught.value.field == "val"
+    with pytest.raises(InputError, match="no fraction") as caught:
+        grouped_split([str(i) for i in range(100)], 0, test=fraction)
+    assert caught.value.field == "test"
+
+
+def test_more_folds_than_systems_are_refused() -> None:
+    systems = ["a", "b", "c"] * 10
+    with pytest.raises(InputError, match="4 folds, but there are only 3 systems"):
+        grouped_folds(systems, 4, 0)
+    with pytest.raises(InputError, match="at least 2"):
+        grouped_folds(systems, 1, 0)
+    assert [len(fold.test) for fold in grouped_folds(systems, 3, 0)] == [10, 10, 10]
+
+
+def test_a_record_without_a_system_is_refused() -> None:
+    systems = ["a", "", "b"] * 10
+    for make in (lambda: grouped_split(systems, 0), lambda: grouped_folds(systems, 2, 0)):
+        with pytest.raises(InputError, match="no system given") as caught:
+            make()
+        assert caught.value.record == 1

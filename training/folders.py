@@ -1,0 +1,225 @@
+"""Bands as a folder: one structure file per band and a table of their barriers.
+
+Structure files are CIF (``*.cif``), POSCAR (``POSCAR*``, ``CONTCAR*``, ``*.vasp``) or anything
+else pymatgen reads. Atoms 0..4 of each, in the order of the file, are the five images of the
+migrating ion from initial to final; the rest is the host. Coordinates are taken as given: do not
+wrap the images into the cell, or the path breaks where it crosses a face. A CIF has to list every
+atom itself (space group P1), which is how pymatgen and ASE write it unless told otherwise.
+
+The table is ``targets.csv``, or else the only ``*.csv`` of the folder, with these columns:
+
+=============  ==========================================================================
+``file``       name of a structure file in the folder
+``name``       name of the band; by default the file name without ``.cif`` or ``.vasp``.
+               Without a column ``file``, it tells the file too
+``target_eV``  migration barrier E_m in eV; empty where it is not known
+``system``     the compound; by default the name without its pathway number (``_1``, ``_2``)
+``class``      material class
+``source``     where the barrier comes from
+=============  ==========================================================================
+
+``file`` or ``name`` is needed, the rest is optional. Every structure file must be in the table.
+A folder without any table is read too: its bands, by file name, have no targets.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+from linegraph.cif import explicit_cif
+from linegraph.errors import InputError
+from linegraph.structure import Cell, as_cell
+
+from .bands import Band
+from .records import check_band, check_name, system_of
+
+COLUMNS = ("file", "name", "target_eV", "system", "class", "source")
+
+#: Endings that do not belong to the name of a band.
+_ENDINGS = re.compile(r"(\.cif|\.vasp)\Z", re.IGNORECASE)
+_STRUCTURES = re.compile(r".*(POSCAR|CONTCAR).*|.*\.(cif|vasp)", re.IGNORECASE)
+#: What pymatgen takes for CIF by its name, compressed and magnetic ones too.
+_CIF = re.compile(r"\.m?cif", re.IGNORECASE)
+
+
+class _Row(NamedTuple):
+    """One line of the table: where it is, and its cells by column."""
+
+    place: str
+    cells: dict[str, str]
+
+
+def read_folder(folder: Path) -> tuple[str, Iterator[Band | InputError]]:
+    """Read a folder of structure files.
+
+    Args:
+        folder: see the top of this file for what it holds.
+
+    Returns:
+        A SHA-256 (hex) over the names and contents of the table and the structure files, and for
+        every row of the table in turn (without a table, for every structure file by name) its band
+        or what is wrong with it. Structure files that are missing in the table come last.
+
+    Raises:
+        InputError: several tables, a table that cannot be read, or nothing to read.
+    """
+    try:
+        content = sorted(f for f in folder.iterdir() if not f.name.startswith("."))
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", file=folder) from error
+    table = _find_table(content, folder)
+    files = {f.name: f for f in content if _STRUCTURES.fullmatch(f.name)}
+    if table is None:
+        if not files:
+            raise InputError("holds neither a table (targets.csv) nor structure files", file=folder)
+        rows = [_Row(repr(name), {"file": name}) for name in files]
+    else:
+        rows = _rows(table)
+        named = {row.cells.get("file", "") for row in rows}
+        files.update((f.name, f) for f in content if f.name in named)
+    read = [*files.values()] if table is None else [table, *files.values()]
+    return _fingerprint(read), _bands(rows, files, table or folder)
+
+
+def _fingerprint(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        try:
+            content = hashlib.sha256(file.read_bytes()).hexdigest()
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror})", file=file) from error
+        # A slash is in no file name, so that no two lists of files can look the same.
+        digest.update(f"{file.name}/{content}/".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _find_table(content: list[Path], folder: Path) -> Path | None:
+    tables = [f for f in content if f.suffix.lower() == ".csv"]
+    chosen = [f for f in tables if f.name == "targets.csv"] or tables
+    if len(chosen) > 1:
+        names = ", ".join(f.name for f in chosen)
+        raise InputError(f"several tables ({names}): call the right one targets.csv", file=folder)
+    return chosen[0] if chosen else None
+
+
+def _rows(table: Path) -> list[_Row]:
+    try:
+        # Spreadsheets put a byte order mark in front, hence "-sig".
+        reader = csv.reader(io.StringIO(table.read_text("utf-8-sig"), newline=""), strict=True)
+        lines = [(reader.line_num, line) for line in reader if any(map(str.strip, line))]
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", file=table) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"no valid CSV in UTF-8 ({error})", file=table) from error
+    if len(lines) < 2:
+        raise InputError("the table has no rows", file=table)
+    header = [column.strip() for column in lines[0][1]]
+    _check_header(header, table)
+    rows = []
+    for number, line in lines[1:]:
+        cells = dict(zip(header, map(str.strip, line), strict=False))
+        label = cells.get("file") or cells.get("name")
+        place = f"{label!r} (line {number})" if label else f"line {number}"
+        if len(line) != len(header):
+            problem = f"{len(line)} cells, but there are {len(header)} columns"
+            raise InputError(problem, file=table, record=place)
+        rows.append(_Row(place, cells))
+    return rows
+
+
+def _check_header(header: list[str], table: Path) -> None:
+    lower = {column.lower(): column for column in COLUMNS}
+    for column in header:
+        if column not in COLUMNS:
+            near = get_close_matches(column.lower(), lower, n=1, cutoff=0.5)
+            nearest = f"nearest is {lower[near[0]]!r}, " if near else ""
+            raise InputError(
+                f"unknown column {column!r}; {nearest}known are {', '.join(COLUMNS)}",
+                file=table,
+                field=column,
+            )
+        if header.count(column) > 1:
+            raise InputError(f"two columns are called {column!r}", file=table, field=column)
+    if "file" not in header and "name" not in header:
+        raise InputError("no column tells the structure file", file=table, field="file")
+
+
+def _bands(rows: list[_Row], files: dict[str, Path], table: Path) -> Iterator[Band | InputError]:
+    names: dict[str, str] = {}
+    used: dict[Path, str] = {}
+    for row in rows:
+        try:
+            path = _file_of(row, files)
+            if path in used:
+                raise InputError(f"{path.name} is that of {used[path]} already", field="file")
+            used[path] = row.place
+            name = check_name(row.cells.get("name") or _ENDINGS.sub("", path.name))
+            if name in names:
+                raise InputError(f"same name {name!r} as {names[name]}", field="name")
+            names[name] = row.place
+            target = _target(row.cells.get("target_eV", ""))
+            try:
+                is_cif = _CIF.search(path.name) is not None
+                cell = _band_cif(path) if is_cif else as_cell(path)
+                check_band(cell)
+            except InputError as error:
+                raise error.at(file=path, record=row.place) from None
+            yield Band(
+                name=name,
+                cell=cell,
+                target=target,
+                system=row.cells.get("system") or system_of(name),
+                family=row.cells.get("class", ""),
+                source=row.cells.get("source", ""),
+            )
+        except InputError as error:
+            yield error.at(file=table, record=row.place)
+    for path in files.values():
+        if path not in used:
+            problem = f"structure file {path.name} is not in the table"
+            yield InputError(problem, file=table, record=repr(path.name), field="file")
+
+
+def _file_of(row: _Row, files: dict[str, Path]) -> Path:
+    file = row.cells.get("file", "")
+    if file:
+        if Path(file).name != file:
+            raise InputError("expected the name of a file in the folder itself", field="file")
+        if file not in files:
+            raise InputError("no such file in the folder", field="file")
+        return files[file]
+    name = row.cells.get("name", "")
+    if not name:
+        raise InputError("empty", field="file")
+    fitting = [f for f in files.values() if name in (f.name, _ENDINGS.sub("", f.name))]
+    if len(fitting) != 1:
+        found = ", ".join(f.name for f in fitting) or "none"
+        raise InputError(f"one structure file must have this name, found {found}", field="name")
+    return fitting[0]
+
+
+def _target(text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        target = float(text)
+    except ValueError:
+        raise InputError(f"expected a number, got {text!r}", field="target_eV") from None
+    if not math.isfinite(target):
+        raise InputError("NaN or infinite", field="target_eV")
+    return target
+
+
+def _band_cif(path: Path) -> Cell:
+    cell = explicit_cif(path)
+    if cell is None:
+        raise InputError("lists only symmetry-distinct atoms; write all of them, as P1")
+    return cell
