@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..nn import ALIGNN, PropertyHead
+from .base import Model
 
 
-class BandModel(nn.Module):
+class BandModel(Model):
     """Trunk on the band structure (host and all five images in one graph), then a head.
 
     Args:
@@ -25,7 +26,7 @@ class BandModel(nn.Module):
     Source: MODEL-3 of arXiv:2508.06436.
     """
 
-    views: tuple[str, ...] = ("band",)
+    views = ("band",)
 
     def __init__(self, head: int = 128, **config: Any) -> None:
         super().__init__()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from torch import nn
-
 from ..nn import ALIGNN
 from .band import BandModel
+from .base import Model
 
-_MODELS: dict[str, type[nn.Module]] = {
+_MODELS: dict[str, type[Model]] = {
     "MODEL-3": BandModel,
 }
 
@@ -20,7 +19,7 @@ def models() -> tuple[str, ...]:
     return tuple(_MODELS)
 
 
-def build_model(name: str, **config: Any) -> nn.Module:
+def build_model(name: str, **config: Any) -> Model:
     """Build a model by its published name.
 
     Args:

@@ -1,0 +1,114 @@
+"""A data set ready for training: bands, where they came from, how they are parted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from linegraph.elements import SYMBOLS
+from linegraph.errors import InputError
+
+from .bands import Band
+from .read import BandSet, read_bands
+from .recipe import Recipe
+from .splits import Split, grouped_split, published_split, random_split
+from .starter import starter_bands
+
+#: What ``--data`` means when it is not given.
+STARTER = "starter"
+
+
+def load_bands(data: str | PathLike[str] | None, *, skip_bad: bool = False) -> BandSet:
+    """Bands of a file or folder, or the embedded starter set where none is named.
+
+    Raises:
+        InputError: see :func:`training.read.read_bands`.
+    """
+    if data is not None and str(data) != STARTER:
+        return read_bands(data, skip_bad=skip_bad)
+    bands = starter_bands()
+    return BandSet(bands, [], path=_starter_path(), fingerprint=_fingerprint(bands))
+
+
+def _starter_path() -> Any:
+    from importlib.resources import files
+
+    return files(__package__) / "starter" / "compounds.yaml"
+
+
+def _fingerprint(bands: list[Band]) -> str:
+    digest = hashlib.sha256()
+    for band in bands:
+        digest.update(json.dumps([band.name, band.target, band.system, band.family]).encode())
+        for array in (band.cell.lattice, band.cell.frac):
+            # Rounded: the last bits depend on the libraries that built the crystal.
+            digest.update((np.round(array, 9) + 0.0).tobytes())
+        digest.update(band.cell.numbers.tobytes())
+    return digest.hexdigest()
+
+
+def labelled(bands: BandSet) -> BandSet:
+    """The records with a target.
+
+    Raises:
+        InputError: there is none.
+    """
+    kept = [band for band in bands.bands if band.target is not None]
+    if not kept:
+        raise InputError("no record has a target to learn from", file=bands.path, field="target")
+    if len(kept) == len(bands.bands):
+        return bands
+    return BandSet(kept, bands.skipped, bands.path, bands.fingerprint)
+
+
+def split_of(bands: BandSet, recipe: Recipe) -> Split:
+    """Part the records as the recipe says.
+
+    Raises:
+        InputError: a part asked for would be empty; the message names the file.
+    """
+    systems = [band.system or band.name for band in bands.bands]
+    try:
+        if recipe.split == "published":
+            return published_split(len(systems))
+        if recipe.split == "random":
+            return random_split(len(systems), recipe.seed, recipe.val, recipe.test)
+        return grouped_split(systems, recipe.seed, recipe.val, recipe.test)
+    except InputError as error:
+        raise error.at(file=bands.path) from None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of a data set, for a person."""
+
+    records: int
+    with_target: int
+    systems: int
+    atoms: tuple[int, float, int]
+    barrier: tuple[float, float, float] | None
+    ions: dict[str, int]
+    families: dict[str, int]
+
+
+def summarise(bands: BandSet) -> Summary:
+    """Count what a data set holds; smallest, median and largest of atoms and barriers (eV)."""
+    sizes = [len(band.cell) for band in bands.bands]
+    targets = [band.target for band in bands.bands if band.target is not None]
+    ions = Counter(SYMBOLS[int(band.cell.numbers[0]) - 1] for band in bands.bands)
+    families = Counter(band.family or "(none)" for band in bands.bands)
+    return Summary(
+        records=len(sizes),
+        with_target=len(targets),
+        systems=len({band.system or band.name for band in bands.bands}),
+        atoms=(min(sizes), float(np.median(sizes)), max(sizes)),
+        barrier=(min(targets), float(np.median(targets)), max(targets)) if targets else None,
+        ions=dict(ions.most_common()),
+        families=dict(families.most_common()),
+    )

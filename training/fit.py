@@ -1,0 +1,166 @@
+"""Fit one model on one split, and leave a run folder behind."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+
+import linegraph
+from linegraph import InputError
+from linegraph.models import Model
+from linegraph.weights import save_weights
+
+from .batches import EpochBatches, loader, triplet_budget
+from .callbacks import EpochProgress, History
+from .files import replacing
+from .graphs import GraphSet
+from .recipe import Recipe
+from .splits import Split
+from .task import BarrierTask, center_output
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how to compute; nothing here changes what is computed.
+
+    Attributes:
+        device: auto, cpu, cuda, or cuda:N.
+        workers: processes that build graphs and collate batches; None for a sensible number.
+        progress: show progress bars.
+    """
+
+    device: str = "auto"
+    workers: int | None = None
+    progress: bool = True
+
+    def trainer_arguments(self) -> dict[str, Any]:
+        """``accelerator`` and ``devices`` for Lightning.
+
+        Raises:
+            InputError: no such device here.
+        """
+        kind, _, number = self.device.partition(":")
+        if kind not in ("auto", "cpu", "cuda") or (number and not number.isdigit()):
+            raise InputError(f"unknown device {self.device!r}; known are auto, cpu, cuda, cuda:N")
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise InputError("no CUDA device is available here; use --device cpu")
+        if number and int(number) >= torch.cuda.device_count():
+            raise InputError(f"there are {torch.cuda.device_count()} CUDA devices, none {number}")
+        return {"accelerator": kind, "devices": [int(number)] if number else 1}
+
+
+def fit(
+    folder: Path,
+    recipe: Recipe,
+    graphs: GraphSet,
+    targets: Sequence[float | None],
+    split: Split,
+    machine: Machine,
+    *,
+    title: str = "Training",
+    resume: bool = False,
+) -> Model:
+    """Train a model and write ``checkpoints/``, ``history.csv`` and ``model.safetensors``.
+
+    Args:
+        folder: the run folder; exists.
+        recipe: all settings.
+        graphs: of every record.
+        targets: E_m in eV of every record.
+        split: positions of training and validation records.
+        machine: where to compute.
+        title: what the progress bar says.
+        resume: go on from ``checkpoints/last.ckpt`` if it is there.
+
+    Returns:
+        The model with the weights the recipe says to keep, in evaluation mode, on the CPU.
+
+    Raises:
+        InputError: no training records, a missing target, or an unreadable checkpoint.
+    """
+    if not split.train:
+        raise InputError("the training split is empty")
+    L.seed_everything(recipe.seed, workers=True, verbose=False)
+    model = linegraph.build_model(recipe.model, **recipe.model_config)
+    if recipe.center:
+        center_output(model, [float(targets[i] or 0.0) for i in split.train])
+    budget = triplet_budget(recipe)
+    train = EpochBatches(
+        split.train,
+        graphs.triplets,
+        recipe.batch_size,
+        budget,
+        shuffle=recipe.shuffle,
+        seed=recipe.seed,
+    )
+    task = BarrierTask(model, recipe, steps=recipe.epochs * len(train))
+    last = folder / "checkpoints" / "last.ckpt"
+    trainer = _trainer(folder, recipe, machine, title, validate=bool(split.val))
+    workers = machine.workers or 0
+    val = EpochBatches(split.val, graphs.triplets, recipe.batch_size, budget)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        # A fresh optimiser's scheduler is stepped before any step only in Lightning's own count.
+        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+        try:
+            trainer.fit(
+                task,
+                loader(graphs, targets, train, workers),
+                loader(graphs, targets, val, workers) if split.val else None,
+                ckpt_path=str(last) if resume and last.is_file() else None,
+                weights_only=True if resume else None,
+            )
+        except (RuntimeError, OSError, EOFError) as error:
+            if resume and "checkpoint" in str(error).lower():
+                raise InputError(f"cannot be resumed ({error})", file=last) from error
+            raise
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    if recipe.keep == "best" and split.val and best:
+        state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+        prefix = "model."
+        model.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        )
+    model = model.cpu().eval()
+    with replacing(folder / "model.safetensors") as partial:
+        save_weights(partial, model, recipe.model, recipe.model_config, recipe.graph_settings)
+    return model
+
+
+def _trainer(
+    folder: Path, recipe: Recipe, machine: Machine, title: str, *, validate: bool
+) -> L.Trainer:
+    # Lightning greets and advises at length; what a person should see is the progress bar.
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    checkpoint = ModelCheckpoint(
+        dirpath=folder / "checkpoints",
+        filename="best",
+        monitor="val_mae" if validate else None,
+        enable_version_counter=False,
+        save_last=True,
+    )
+    callbacks: list[Callback] = [checkpoint, History(folder / "history.csv")]
+    if machine.progress:
+        callbacks.append(EpochProgress(title))
+    return L.Trainer(
+        max_epochs=recipe.epochs,
+        callbacks=callbacks,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        deterministic=True,
+        **machine.trainer_arguments(),
+    )

@@ -1,0 +1,45 @@
+"""Barriers from a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from linegraph import InputError
+
+from .batches import EpochBatches, loader
+from .graphs import GraphSet
+
+#: Bond pairs in one forward pass: no gradients are kept, so this is a matter of speed, not memory.
+BUDGET = 200_000
+
+
+def predict(
+    model: nn.Module,
+    graphs: GraphSet,
+    positions: Sequence[int] | None = None,
+    device: str = "cpu",
+) -> list[float]:
+    """Barriers in eV of some records, in the order of ``positions`` (all records if None).
+
+    Raises:
+        InputError: a prediction is NaN or infinite.
+    """
+    positions = range(len(graphs.graphs)) if positions is None else positions
+    batches = EpochBatches(positions, graphs.triplets, batch_size=64, budget=BUDGET)
+    found: dict[int, float] = {}
+    kind = "cuda" if device == "auto" and torch.cuda.is_available() else device
+    where = torch.device("cpu" if kind == "auto" else kind)
+    model = model.to(where).eval()
+    with torch.inference_mode():
+        for parts in loader(graphs, [None] * len(graphs.graphs), batches):
+            for part in parts:
+                views = {view: part[view].to(where) for view in graphs.views}
+                values = model(views).cpu().tolist()
+                found.update(zip(part["position"].tolist(), values, strict=True))
+    for position, value in found.items():
+        if not torch.isfinite(torch.tensor(value)):
+            raise InputError(f"the prediction is {value}", record=position)
+    return [found[p] for p in positions]
