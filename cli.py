@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import csv
 import os
-import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,18 @@ import click
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
 
 
+#: Exit code of a program that was stopped from outside, as shells have it.
+INTERRUPTED = 130
+
+
 class Commands(click.Group):
     """Turns what goes wrong into one line and an exit code: 2 for input, 1 for our own faults."""
 
     def invoke(self, ctx: click.Context) -> Any:
         from linegraph.errors import InputError
 
-        debug = "--debug" in sys.argv
+        # Asked for here, where the command's own parsing has not consumed the words yet.
+        debug = "--debug" in ctx.args
         try:
             return super().invoke(ctx)
         except InputError as error:
@@ -34,8 +39,8 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
-            click.echo("interrupted; the same command with --resume goes on", err=True)
-            ctx.exit(130)
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
         except Exception as error:
             if debug:
                 traceback.print_exc()
@@ -143,16 +148,22 @@ def train(
     if resume and out is None:
         raise click.UsageError("--resume needs --out, the run to go on with")
     out = out or _free_folder(Path("runs") / Path(name).stem)
-    metrics = train(
-        out,
-        load_recipe(name).changed(changes),
-        recipe_name=name,
-        data=data,
-        folds=folds or 0,
-        skip_bad=skip_bad,
-        resume=resume,
-        machine=Machine(device, workers),
-    )
+    try:
+        metrics = train(
+            out,
+            load_recipe(name).changed(changes),
+            recipe_name=name,
+            data=data,
+            folds=folds or 0,
+            skip_bad=skip_bad,
+            resume=resume,
+            machine=Machine(device, workers),
+        )
+    except KeyboardInterrupt:
+        if not (out / "config.yaml").is_file():
+            raise
+        click.echo(f"interrupted; the same command with --resume --out {out} goes on", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
     _show_metrics(metrics)
     _show_skipped(out)
     click.echo(f"run folder   {out}\nparity plot  {out / 'parity.png'}")
@@ -187,6 +198,7 @@ def evaluate(
         click.echo(f"parity plot  {out / 'parity.png'}")
     else:
         click.echo("no record has a target: predictions only")
+    _show_skipped(out)
     click.echo(f"predictions  {out / 'predictions.csv'}")
 
 
@@ -208,12 +220,14 @@ def predict(files: tuple[Path, ...], weights: Path, device: str, debug: bool) ->
 
 
 @main.command(name="data")
-@options("data", "out", "skip_bad")
+@options("data", "skip_bad")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Also write the data set in the published format (.json or .json.gz).",
+)
 def data_(data: Path | None, out: Path | None, skip_bad: bool, debug: bool) -> None:
-    """Read and check a data set, and say what is in it.
-
-    With --out FILE.json or FILE.json.gz it is also written in the published format.
-    """
+    """Read and check a data set, and say what is in it."""
     from training.data import load_bands, summarise
     from training.records import write_bands
 
@@ -280,8 +294,12 @@ def _show_metrics(metrics: dict[str, Any]) -> None:
 def _show_skipped(run: Path) -> None:
     skipped = run / "skipped.csv"
     if skipped.is_file():
-        count = len(skipped.read_text(encoding="utf-8").splitlines()) - 1
-        click.echo(f"left out     {count} records, listed in {skipped}")
+        with skipped.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        for row in rows:
+            place = ", field ".join(word for word in (row["record"], row["field"]) if word)
+            click.echo(f"left out     record {place}: {row['problem']}", err=True)
+        click.echo(f"left out     {len(rows)} records, listed in {skipped}")
 
 
 if __name__ == "__main__":

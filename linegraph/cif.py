@@ -32,7 +32,8 @@ def explicit_cif(path: Path) -> Cell | None:
     except ImportError:
         raise InputError("reading structure files needs pymatgen: pip install pymatgen") from None
     try:
-        text = path.read_text("utf-8")
+        # Names of authors come in any encoding; what is read here is plain ASCII.
+        text = path.read_text("utf-8", errors="replace")
         blocks = [b for b in CifFile.from_str(text).data.values() if "_atom_site_fract_x" in b.data]
         if len(blocks) != 1:
             raise InputError(f"holds {len(blocks)} structures, expected one")
@@ -61,6 +62,9 @@ def explicit_cif(path: Path) -> Cell | None:
     numbers = []
     for atom, symbol in enumerate(symbols):
         letters = re.match("[A-Z][a-z]?", symbol)
+        if letters is not None and letters[0] in ("D", "T"):
+            numbers.append(1)
+            continue
         if letters is None or letters[0] not in Z_OF:
             raise InputError(f"atom {atom}: unknown element {symbol!r}", field="elements")
         numbers.append(Z_OF[letters[0]])

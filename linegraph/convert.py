@@ -21,7 +21,9 @@ _CONV = {
 }
 _LAYER = {"atom_conv": "node_update", "bond_conv": "edge_update"}
 _SCALAR = {"basis": "0", "inner": "1", "outer": "2"}
-_HEAD = {"lin1": "conv_to_fc.{}", "lin2": "fc_hp.{}.0", "lin3": "fc_out.{}"}
+_HEAD = {"lin1": "conv_to_fc.{}", "lin2": "fc_hp.{}.0", "output": "fc_out.{}"}
+_READOUT = {"query": "linear_q", "key": "linear_k", "value": "linear_v", "norm": "norm"}
+_STACK = {"trunk": "", "short": "_1"}
 
 
 def reference_name(name: str) -> str:
@@ -33,13 +35,12 @@ def reference_name(name: str) -> str:
     for pattern, replace in _RULES:
         if match := pattern.fullmatch(name):
             return replace(match)
-    raise KeyError(name)
+    raise KeyError(f"the reference has no tensor {name}")
 
 
 def _scalar(kind: str, match: re.Match[str]) -> str:
-    part, layer, rest = match["part"], match["layer"], match["rest"]
-    inner = f".{_MLP[layer]}" if layer else ""
-    return f"{kind}_embedding.{_SCALAR[part]}{inner}.{rest}"
+    inner = f".{_MLP[match['layer']]}" if match["layer"] else ""
+    return f"{kind}_embedding.{_SCALAR[match['part']]}{inner}.{match['rest']}"
 
 
 _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]] = [
@@ -61,17 +62,28 @@ _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]] = [
     ),
     (
         re.compile(
-            r"trunk\.alignn_layers\.(?P<i>\d+)\.(?P<conv>\w+)\.(?P<part>\w+)\.(?P<rest>\w+)"
+            r"(?P<stack>trunk|short)\.alignn_layers\.(?P<i>\d+)\.(?P<conv>\w+)"
+            r"\.(?P<part>\w+)\.(?P<rest>\w+)"
         ),
-        lambda m: f"alignn_layers.{m['i']}.{_LAYER[m['conv']]}.{_CONV[m['part']]}.{m['rest']}",
+        lambda m: (
+            f"alignn_layers{_STACK[m['stack']]}.{m['i']}"
+            f".{_LAYER[m['conv']]}.{_CONV[m['part']]}.{m['rest']}"
+        ),
     ),
     (
-        re.compile(r"trunk\.conv_layers\.(?P<i>\d+)\.(?P<part>\w+)\.(?P<rest>\w+)"),
-        lambda m: f"gcn_layers.{m['i']}.{_CONV[m['part']]}.{m['rest']}",
+        re.compile(
+            r"(?P<stack>trunk|short)\.conv_layers\.(?P<i>\d+)\.(?P<part>\w+)\.(?P<rest>\w+)"
+        ),
+        lambda m: f"gcn_layers{_STACK[m['stack']]}.{m['i']}.{_CONV[m['part']]}.{m['rest']}",
     ),
     (
-        re.compile(r"head\.(?P<part>lin\d)\.(?P<rest>\w+)"),
-        lambda m: f"{_HEAD[m['part']].format(0)}.{m['rest']}",
+        re.compile(r"heads?(\.(?P<i>\d+))?\.(?P<part>lin1|lin2|output)\.(?P<rest>\w+)"),
+        lambda m: f"{_HEAD[m['part']].format(m['i'] or 0)}.{m['rest']}",
+    ),
+    (re.compile(r"merge\.linear\.(?P<rest>\w+)"), lambda m: f"fc.{m['rest']}"),
+    (
+        re.compile(r"(?P<local>local_)?readout\.(?P<part>\w+)\.(?P<rest>\w+)"),
+        lambda m: f"attention{'1' if m['local'] else ''}.{_READOUT[m['part']]}.{m['rest']}",
     ),
 ]
 

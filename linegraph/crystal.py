@@ -13,8 +13,8 @@ from .graph import CrystalGraph
 from .neighbors import Neighbors, shell_neighbors
 from .structure import Cell, as_cell
 
-#: Default width of a neighbour shell, Å. Wide enough that coordinates with four or more decimals
-#: cannot split a shell that symmetry makes equal (see docs/graphs.md for the measured gaps).
+#: Default width of a neighbour shell, Å. Beyond this, most gaps between shells are real; below,
+#: most are noise of the relaxation or the file (docs/graphs.md has the measured gaps).
 SHELL_TOL = 1e-3
 
 
@@ -111,7 +111,7 @@ def graph_of(
     return CrystalGraph(
         z=torch.from_numpy(cell.numbers.copy()),
         pos=torch.from_numpy(cell.cart).to(dtype),
-        cell=torch.from_numpy(cell.lattice).to(dtype)[None],
+        cell=torch.tensor(cell.lattice, dtype=dtype)[None],
         edge_index=torch.from_numpy(np.stack([source, target])),
         edge_vec=torch.from_numpy(vectors).to(dtype),
         multiplicity=torch.from_numpy(multiplicity.astype(np.int64)),

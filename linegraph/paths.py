@@ -30,6 +30,7 @@ def views(
     canonical: bool = False,
     shell_tol: float = SHELL_TOL,
     *,
+    max_neighbors: int = 12,
     lattice_decimals: int | None = None,
     line_graph: bool = True,
     dtype: torch.dtype | None = None,
@@ -45,6 +46,7 @@ def views(
         names: views wanted.
         canonical: see :func:`crystal_graph`; the local graph is never canonical.
         shell_tol: see :func:`crystal_graph`.
+        max_neighbors: see :func:`crystal_graph`; the local graph always has its own.
         lattice_decimals: see :func:`crystal_graph`.
         line_graph: also add line graphs (:class:`linegraph.LineGraph`).
         dtype: see :func:`crystal_graph`.
@@ -72,7 +74,9 @@ def views(
             graph = local_graph(cell, **settings)
         else:
             gone = {"initial": [1, 2, 3, 4], "final": [0, 1, 2, 3]}.get(name, [])
-            graph = crystal_graph(cell.without(gone), canonical=canonical, **settings)
+            graph = crystal_graph(
+                cell.without(gone), max_neighbors=max_neighbors, canonical=canonical, **settings
+            )
         graphs[name] = LineGraph()(graph) if line_graph else graph
     return graphs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -87,7 +88,7 @@ def as_cell(structure: Any) -> Cell:
 
     Args:
         structure: a :class:`Cell`, a pymatgen ``Structure``, ASE ``Atoms``, or the path of a
-            file that pymatgen or ASE reads (CIF, POSCAR, ...).
+            file that pymatgen reads (CIF, POSCAR, ...).
 
     Raises:
         InputError: not a structure, not periodic in three directions, sites with partial
@@ -115,7 +116,12 @@ def _from_pymatgen(structure: Any) -> Cell:
             "order the structure first",
             field="elements",
         )
-    numbers = [getattr(site.specie, "Z", 0) for site in structure]
+    if not all(structure.lattice.pbc):
+        raise InputError("the structure is not periodic in all three directions", field="pbc")
+    numbers = [site.specie.Z for site in structure]
+    for site, z in zip(structure, numbers, strict=True):
+        if not 1 <= z <= 118:  # a DummySpecies has a hash for its number
+            raise InputError(f"{site.species_string} is no element", field="elements")
     return Cell(structure.lattice.matrix, structure.frac_coords, numbers)
 
 
@@ -148,7 +154,10 @@ def _from_file(path: Path) -> Cell:
         if cell is not None:
             return cell
     try:
-        structure = Structure.from_file(path)
+        with warnings.catch_warnings():
+            # A POSCAR without element names would become one of hydrogen, helium, ...
+            warnings.filterwarnings("error", message="Elements in POSCAR cannot be determined")
+            structure = Structure.from_file(path)
     except Exception as error:  # pymatgen's parsers raise whatever they stumble over
         reason = str(error).strip().splitlines()
         raise InputError(
@@ -163,6 +172,10 @@ def _from_file(path: Path) -> Cell:
 
 def _array(values: ArrayLike, dtype: Any, field: str) -> NDArray[Any]:
     try:
-        return np.array(values, dtype=dtype)
+        array = np.array(values, dtype=dtype)
+        whole = dtype is not np.int64 or np.array_equal(array, np.array(values, dtype=np.float64))
     except (TypeError, ValueError, OverflowError):
         raise InputError("not an array of numbers", field=field) from None
+    if not whole:
+        raise InputError("not whole numbers", field=field)
+    return array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from os import PathLike
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from .errors import InputError
 from .models import Model, build_model
+from .paths import views
 
 FORMAT = "linegraph-1"
 
@@ -50,8 +52,10 @@ def save_weights(
     from safetensors.torch import save_file
 
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    about = {"name": name, "config": config, "graph_settings": graph_settings}
-    save_file(state, path, {"format": FORMAT, "linegraph": json.dumps(about)})
+    about = {"format": FORMAT, "name": name, "config": config, "graph_settings": graph_settings}
+    # All in one entry: safetensors writes several in random order, and equal models would be
+    # unequal files.
+    save_file(state, path, {"linegraph": json.dumps(about)})
 
 
 def load_weights(path: str | PathLike[str]) -> Weights:
@@ -73,15 +77,18 @@ def load_weights(path: str | PathLike[str]) -> Weights:
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise InputError(f"is no readable safetensors file ({error})", file=path) from error
-    if metadata.get("format") != FORMAT:
-        raise InputError("holds no linegraph model", file=path, field="format")
     try:
-        about = json.loads(metadata["linegraph"])
+        about = json.loads(metadata.get("linegraph", "{}"))
+        if about.get("format") != FORMAT:
+            raise InputError("holds no linegraph model", file=path, field="format")
         name, config, settings = about["name"], about["config"], about["graph_settings"]
+        inspect.signature(views).bind("band", (), **settings)
         model = build_model(name, **config)
         first = next(iter(t for t in state.values() if t.is_floating_point()))
         model.to(first.dtype).load_state_dict(state)
-    except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:
+    except InputError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"does not fit the model it names ({reason})", file=path) from error
     with torch.no_grad():

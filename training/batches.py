@@ -42,20 +42,18 @@ def split_evenly(positions: Sequence[int], sizes: Sequence[int], budget: int) ->
         sizes: triplets of every record of the data set.
         budget: triplets a part may have.
     """
-    total = sum(sizes[p] for p in positions)
-    count = max(1, -(-total // budget))
+    alone = [[p] for p in positions if sizes[p] > budget]
+    order = {p: i for i, p in enumerate(positions) if sizes[p] <= budget}
+    count = max(1, -(-sum(sizes[p] for p in order) // budget))
     while True:
         parts: list[list[int]] = [[] for _ in range(count)]
         load = [0] * count
-        for p in sorted(positions, key=lambda p: (-sizes[p], p)):
+        for p in sorted(order, key=lambda p: (-sizes[p], p)):
             lightest = load.index(min(load))
             parts[lightest].append(p)
             load[lightest] += sizes[p]
-        if count >= len(positions) or all(
-            size <= budget or len(part) == 1 for size, part in zip(load, parts, strict=True)
-        ):
-            order = {p: i for i, p in enumerate(positions)}
-            return [sorted(part, key=order.__getitem__) for part in parts if part]
+        if max(load) <= budget:
+            return alone + [sorted(part, key=order.__getitem__) for part in parts if part]
         count += 1
 
 

@@ -17,7 +17,7 @@ from linegraph.errors import InputError
 from .bands import Band
 from .read import BandSet, read_bands
 from .recipe import Recipe
-from .splits import Split, grouped_split, published_split, random_split
+from .splits import Split, grouped_folds, grouped_split, published_split, random_split
 from .starter import starter_bands
 
 #: What ``--data`` means when it is not given.
@@ -82,6 +82,19 @@ def split_of(bands: BandSet, recipe: Recipe) -> Split:
         return grouped_split(systems, recipe.seed, recipe.val, recipe.test)
     except InputError as error:
         raise error.at(file=bands.path) from None
+
+
+def folds_of(bands: BandSet, recipe: Recipe, folds: int) -> list[Split]:
+    """Part the records for cross-validation, grouped by system.
+
+    Raises:
+        InputError: fewer systems than folds, or an empty part; the message names the file.
+    """
+    systems = [band.system or band.name for band in bands.bands]
+    try:
+        return grouped_folds(systems, folds, recipe.seed, recipe.val)
+    except InputError as error:
+        raise InputError(error.problem, file=bands.path, field="system") from None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import signal
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,9 +49,9 @@ class Machine:
         Raises:
             InputError: no such device here.
         """
-        kind, _, number = self.device.partition(":")
-        if kind not in ("auto", "cpu", "cuda") or (number and not number.isdigit()):
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", self.device):
             raise InputError(f"unknown device {self.device!r}; known are auto, cpu, cuda, cuda:N")
+        kind, _, number = self.device.partition(":")
         if kind == "cuda" and not torch.cuda.is_available():
             raise InputError("no CUDA device is available here; use --device cpu")
         if number and int(number) >= torch.cuda.device_count():
@@ -103,28 +105,31 @@ def fit(
     )
     task = BarrierTask(model, recipe, steps=recipe.epochs * len(train))
     last = folder / "checkpoints" / "last.ckpt"
+    resume = resume and last.is_file()
+    if resume:
+        _check_checkpoint(last)
     trainer = _trainer(folder, recipe, machine, title, validate=bool(split.val))
     workers = machine.workers or 0
     val = EpochBatches(split.val, graphs.triplets, recipe.batch_size, budget)
     with warnings.catch_warnings():
+        # In-memory graphs need no loader processes, and a run may go without validation.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        # A fresh optimiser's scheduler is stepped before any step only in Lightning's own count.
-        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         try:
             trainer.fit(
                 task,
                 loader(graphs, targets, train, workers),
                 loader(graphs, targets, val, workers) if split.val else None,
-                ckpt_path=str(last) if resume and last.is_file() else None,
+                ckpt_path=str(last) if resume else None,
                 weights_only=True if resume else None,
             )
-        except (RuntimeError, OSError, EOFError) as error:
-            if resume and "checkpoint" in str(error).lower():
-                raise InputError(f"cannot be resumed ({error})", file=last) from error
-            raise
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        except SystemExit:
+            # Lightning's answer to Ctrl+C and to a request to terminate: it leaves the program,
+            # and Ctrl+C without effect. What to do then is for our callers to decide.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from None
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     if recipe.keep == "best" and split.val and best:
         state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
@@ -136,6 +141,18 @@ def fit(
     with replacing(folder / "model.safetensors") as partial:
         save_weights(partial, model, recipe.model, recipe.model_config, recipe.graph_settings)
     return model
+
+
+def _check_checkpoint(path: Path) -> None:
+    """Refuse a checkpoint that cannot be read, or that holds more than tensors and numbers."""
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file fails in as many ways as it has bytes
+        reason = str(error).strip().splitlines()
+        raise InputError(
+            f"checkpoint cannot be read ({reason[0] if reason else type(error).__name__})",
+            file=path,
+        ) from error
 
 
 def _trainer(

@@ -89,6 +89,25 @@ def read_folder(folder: Path) -> tuple[str, Iterator[Band | InputError]]:
     return _fingerprint(read), _bands(rows, files, table or folder)
 
 
+def read_structure(path: Path) -> Cell:
+    """Read the structure file of one band.
+
+    Raises:
+        InputError: unreadable, not a band, or a CIF that leaves atoms to be made by symmetry
+            operations: which of them atoms 0..4 would be is then a matter of luck.
+    """
+    if not path.is_file():
+        raise InputError("no such file", file=path)
+    try:
+        cell = explicit_cif(path) if _CIF.search(path.name) else as_cell(path)
+        if cell is None:
+            raise InputError("lists only symmetry-distinct atoms; write all of them, as P1")
+        check_band(cell)
+    except InputError as error:
+        raise error.at(file=path) from None
+    return cell
+
+
 def _fingerprint(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for file in sorted(files):
@@ -167,11 +186,9 @@ def _bands(rows: list[_Row], files: dict[str, Path], table: Path) -> Iterator[Ba
             names[name] = row.place
             target = _target(row.cells.get("target_eV", ""))
             try:
-                is_cif = _CIF.search(path.name) is not None
-                cell = _band_cif(path) if is_cif else as_cell(path)
-                check_band(cell)
+                cell = read_structure(path)
             except InputError as error:
-                raise error.at(file=path, record=row.place) from None
+                raise error.at(record=row.place) from None
             yield Band(
                 name=name,
                 cell=cell,
@@ -216,10 +233,3 @@ def _target(text: str) -> float | None:
     if not math.isfinite(target):
         raise InputError("NaN or infinite", field="target_eV")
     return target
-
-
-def _band_cif(path: Path) -> Cell:
-    cell = explicit_cif(path)
-    if cell is None:
-        raise InputError("lists only symmetry-distinct atoms; write all of them, as P1")
-    return cell

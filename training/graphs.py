@@ -69,7 +69,8 @@ def load_graphs(
         views: graphs wanted of every record.
         settings: arguments of :func:`linegraph.views`.
         cache: folder of the cache; :func:`default_cache` if None.
-        workers: processes that build; by default one per 500 records, at most one per core.
+        workers: processes that build, 0 or 1 for none besides this one; by default one per 500
+            records, at most one per core.
         progress: show a progress bar while building.
 
     Raises:
@@ -83,7 +84,7 @@ def load_graphs(
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(path, key, views, found)
-        except (OSError, InputError) as error:
+        except (OSError, InputError, SafetensorError) as error:
             warnings.warn(f"graphs were not cached: {error}", stacklevel=2)
     return _graph_set(views, found)
 
@@ -115,7 +116,7 @@ def build_graphs(
         workers = max(1, min(os.cpu_count() or 1, len(bands) // RECORDS_PER_WORKER))
     jobs = (joblib.delayed(_graphs_of)(band, views, settings) for band in bands)
     results: Iterator[dict[str, CrystalGraph]] = joblib.Parallel(
-        n_jobs=workers, return_as="generator"
+        n_jobs=max(1, workers), return_as="generator"
     )(jobs)
     bar = track(
         results,

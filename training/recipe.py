@@ -13,8 +13,11 @@ from typing import Any, get_args, get_type_hints
 import yaml
 
 from linegraph.errors import InputError
+from linegraph.models import models
 
 CHOICES: dict[str, tuple[str, ...]] = {
+    # MPT has one output per property of its pre-training, none of them a barrier.
+    "model": tuple(name for name in models() if name != "MPT"),
     "loss": ("l1", "huber", "mse"),
     "schedule": ("onecycle", "constant"),
     "split": ("published", "random", "grouped"),
@@ -35,6 +38,7 @@ class Recipe:
         embedding: width between basis and hidden features.
         head: width inside the head.
         canonical: edge list of the SCRATCH models instead of the published default.
+        max_neighbors: the neighbour whose shell is the last one bonded.
         shell_tol: width of a neighbour shell, Å.
         lattice_decimals: decimals the lattice is rounded to first; null for none.
         split: how records are parted when the command names no other way.
@@ -49,6 +53,7 @@ class Recipe:
         schedule: onecycle or constant.
         warmup: fraction of the steps in which onecycle rises.
         clip: largest gradient norm; null for none.
+        jitter: standard deviation of random displacements of all atoms while training, Å.
         center: start the output at the median training barrier instead of near zero.
         keep: weights written at the end, best (lowest validation MAE) or last.
         memory_gib: memory for one forward and backward pass; larger batches are passed in parts
@@ -64,6 +69,7 @@ class Recipe:
     embedding: int = 64
     head: int = 128
     canonical: bool = False
+    max_neighbors: int = 12
     shell_tol: float = 1e-3
     lattice_decimals: int | None = None
     split: str = "grouped"
@@ -78,6 +84,7 @@ class Recipe:
     schedule: str = "onecycle"
     warmup: float = 0.3
     clip: float | None = None
+    jitter: float = 0.0
     center: bool = True
     keep: str = "best"
     memory_gib: float = 8.0
@@ -92,7 +99,7 @@ class Recipe:
     @property
     def graph_settings(self) -> dict[str, Any]:
         """Arguments of :func:`linegraph.views`; stored with every checkpoint."""
-        names = ("canonical", "shell_tol", "lattice_decimals")
+        names = ("canonical", "max_neighbors", "shell_tol", "lattice_decimals")
         return {name: getattr(self, name) for name in names}
 
     def changed(self, values: Mapping[str, Any], file: object = None) -> Recipe:
@@ -165,7 +172,7 @@ def _checked(values: Mapping[str, Any], file: object) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for key, value in values.items():
         if key not in known:
-            near = get_close_matches(str(key), known, n=1)
+            near = get_close_matches(str(key).lower(), known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
             raise InputError(f"unknown recipe key {key!r}{hint}", file=file)
         checked[key] = _value(key, value, hints[key], file)
@@ -212,6 +219,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "conv_layers": (0, 64),
     "embedding": (1, 4096),
     "head": (1, 4096),
+    "max_neighbors": (1, 200),
     "shell_tol": (0, 1),
     "lattice_decimals": (0, 16),
     "val": (0, 0.9),
@@ -222,6 +230,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "weight_decay": (0, 10),
     "warmup": (0.001, 0.999),
     "clip": (1e-6, 1e6),
+    "jitter": (0, 1),
     "memory_gib": (0.05, 10_000),
     "seed": (0, 2**31),
 }

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
+
+from linegraph import InputError
 
 from .bands import Band
 from .files import write_csv, write_json, write_yaml
@@ -46,6 +49,41 @@ def write_config(
         **more,
     }
     write_yaml(folder / "config.yaml", config)
+
+
+def write_skipped(folder: Path, bands: BandSet) -> None:
+    """Write ``skipped.csv``: the records that were left out, and why; nothing if none was."""
+    if bands.skipped:
+        rows = [(error.record, error.field, error.problem) for error in bands.skipped]
+        write_csv(folder / "skipped.csv", ("record", "field", "problem"), rows)
+
+
+def check_same_run(folder: Path, recipe: Recipe, bands: BandSet, folds: int) -> None:
+    """Refuse to go on with a run that was started with other settings or data.
+
+    Raises:
+        InputError: no run there, an unreadable ``config.yaml``, or differences; the message lists
+            them.
+    """
+    path = folder / "config.yaml"
+    try:
+        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings, fingerprint = before["settings"], before["data"]["fingerprint"]
+        settings["folds"] = before["folds"]
+    except FileNotFoundError:
+        raise InputError("there is no run to resume", file=path) from None
+    except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read ({error})", file=path) from error
+    now = {**recipe.as_dict(), "folds": folds}
+    changes = [
+        f"{key} was {settings.get(key)!r}, now {value!r}"
+        for key, value in now.items()
+        if settings.get(key) != value
+    ]
+    if fingerprint != bands.fingerprint:
+        changes.append("the data file has changed")
+    if changes:
+        raise InputError("cannot resume with other settings: " + "; ".join(changes), file=path)
 
 
 def write_results(

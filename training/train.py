@@ -10,21 +10,20 @@ from typing import Any
 import numpy as np
 
 import linegraph
-from linegraph import InputError
-from linegraph.structure import as_cell
 from linegraph.weights import load_weights
 
 from .bands import Band
-from .data import labelled, load_bands, split_of
-from .files import new_run_folder, write_csv
+from .data import folds_of, labelled, load_bands, split_of
+from .files import new_run_folder
 from .fit import Machine, fit
+from .folders import read_structure
 from .graphs import GraphSet, build_graphs, load_graphs
 from .predict import predict
-from .read import BandSet
+from .read import BandSet, read_bands
 from .recipe import Recipe
-from .records import check_band
-from .report import trivial_for, write_config, write_results
-from .splits import Split, grouped_folds
+from .records import ENDINGS
+from .report import check_same_run, trivial_for, write_config, write_results, write_skipped
+from .splits import Split
 
 
 def train(
@@ -63,20 +62,14 @@ def train(
     machine = machine or Machine()
     machine.trainer_arguments()
     bands = labelled(load_bands(data, skip_bad=skip_bad))
-    if folds:
-        systems = [band.system or band.name for band in bands.bands]
-        splits = grouped_folds(systems, folds, recipe.seed, recipe.val)
-    else:
-        splits = [split_of(bands, recipe)]
+    splits = folds_of(bands, recipe, folds) if folds else [split_of(bands, recipe)]
     folder = Path(out)
     if not resume:
         new_run_folder(folder)
-    elif not folder.is_dir():
-        raise InputError("there is no run to resume", file=folder)
+    else:
+        check_same_run(folder, recipe, bands, folds)
     write_config(folder, recipe_name, recipe, bands, folds=folds)
-    if bands.skipped:
-        rows = [(e.record, e.field, e.problem) for e in bands.skipped]
-        write_csv(folder / "skipped.csv", ("record", "field", "problem"), rows)
+    write_skipped(folder, bands)
     graphs = graphs_for(bands, recipe, machine)
     if not folds:
         return _one(folder, recipe, bands.bands, graphs, splits[0], machine, resume)
@@ -192,6 +185,7 @@ def evaluate(
     )
     predicted = predict(loaded.model, graphs, device=machine.device)
     folder = new_run_folder(out)
+    write_skipped(folder, bands)
     everything = {"all": (range(len(predicted)), predicted)}
     return write_results(folder, f"{loaded.name} on {bands.path.name}", bands.bands, everything)
 
@@ -199,7 +193,7 @@ def evaluate(
 def predict_files(
     files: Sequence[Path], weights: str | PathLike[str], device: str = "auto"
 ) -> list[tuple[str, float]]:
-    """Names and barriers (eV) of bands.
+    """Names and barriers (eV) of bands: names of records, and paths of structure files.
 
     Args:
         files: structure files of one band each, or data sets.
@@ -209,18 +203,14 @@ def predict_files(
     Raises:
         InputError: unusable weights, files or structures.
     """
+    Machine(device).trainer_arguments()
     loaded = load_weights(weights)
     bands: list[Band] = []
     for file in files:
-        if file.is_dir() or file.name.endswith((".json", ".json.gz")):
-            bands += load_bands(file).bands
-            continue
-        cell = as_cell(file)
-        try:
-            check_band(cell)
-        except InputError as error:
-            raise error.at(file=file) from None
-        bands.append(Band(file.name, cell))
+        if file.is_dir() or file.name.lower().endswith(ENDINGS):
+            bands += read_bands(file).bands
+        else:
+            bands.append(Band(str(file), read_structure(file)))
     views = loaded.model.views
     graphs = build_graphs(bands, views, loaded.graph_settings)
     names = [band.name for band in bands]

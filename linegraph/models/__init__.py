@@ -2,6 +2,19 @@
 
 from .band import BandModel
 from .base import Model
-from .registry import build_model, models
+from .local import LocalModel
+from .pair import DifferenceModel, PairModel
+from .properties import PropertiesModel
+from .registry import PROPERTIES, build_model, models
 
-__all__ = ["BandModel", "Model", "build_model", "models"]
+__all__ = [
+    "PROPERTIES",
+    "BandModel",
+    "DifferenceModel",
+    "LocalModel",
+    "Model",
+    "PairModel",
+    "PropertiesModel",
+    "build_model",
+    "models",
+]

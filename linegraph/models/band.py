@@ -1,22 +1,21 @@
-"""MODEL-3: one graph of the whole band."""
+"""Models of one graph: MODEL-3 and SCRATCH-MODEL-3."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..nn import ALIGNN, PropertyHead
-from .base import Model
+from ..nn import ALIGNN
+from .base import Model, view
 
 
 class BandModel(Model):
     """Trunk on the band structure (host and all five images in one graph), then a head.
 
     Args:
-        head: width inside the head.
-        config: arguments of :class:`linegraph.nn.ALIGNN`.
+        trunk: a trunk.
+        head: ``[B, H]`` to ``[B]``.
 
     Shapes:
         - input: mapping with a batch of :class:`linegraph.CrystalGraph` under ``"band"``, or the
@@ -28,12 +27,11 @@ class BandModel(Model):
 
     views = ("band",)
 
-    def __init__(self, head: int = 128, **config: Any) -> None:
+    def __init__(self, trunk: ALIGNN, head: nn.Module) -> None:
         super().__init__()
-        self.trunk = ALIGNN(**config)
-        self.head = PropertyHead(self.trunk.hidden, head)
+        self.trunk = trunk
+        self.head = head
 
     def forward(self, batch: Any) -> Tensor:
-        graph = batch["band"] if isinstance(batch, Mapping) and "band" in batch else batch
-        out: Tensor = self.head(self.trunk(graph))
+        out: Tensor = self.head(self.trunk(view(batch, "band")))
         return out

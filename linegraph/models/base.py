@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import nn
 
 
@@ -13,3 +16,16 @@ class Model(nn.Module):
     """
 
     views: tuple[str, ...]
+
+
+def view(batch: Any, name: str) -> Any:
+    """The graphs of one view; a batch that is no mapping is taken for the only view.
+
+    Raises:
+        ValueError: the batch has other views.
+    """
+    if not isinstance(batch, Mapping):
+        return batch
+    if name not in batch:
+        raise ValueError(f"the model looks at {name!r}, the batch has {', '.join(batch)}")
+    return batch[name]

@@ -1,16 +1,78 @@
-"""Models by their published names."""
+"""Models by their published names: each said once, as parts put together."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
-from ..nn import ALIGNN
+from torch import nn
+
+from ..nn import ALIGNN, ALIGNNStack, AttentionReadout, LinearHead, Merge, PropertyHead
 from .band import BandModel
 from .base import Model
+from .local import LocalModel
+from .pair import DifferenceModel, PairModel
+from .properties import PropertiesModel
 
-_MODELS: dict[str, type[Model]] = {
-    "MODEL-3": BandModel,
+#: Properties of the published pre-training, in the order of its heads.
+PROPERTIES = ("gv", "ph", "pz", "dc", "ebg", "fe", "bg")
+
+
+def _head(trunk: ALIGNN, head: int) -> nn.Module:
+    return PropertyHead(trunk.hidden, head)
+
+
+def _mpt(trunk: ALIGNN, head: int, properties: int = len(PROPERTIES)) -> Model:
+    return PropertiesModel(trunk, [_head(trunk, head) for _ in range(properties)])
+
+
+def _band(trunk: ALIGNN, head: int) -> Model:
+    return BandModel(trunk, _head(trunk, head))
+
+
+def _pair(how: str) -> Callable[..., Model]:
+    def build(trunk: ALIGNN, head: int) -> Model:
+        return PairModel(trunk, Merge(how, trunk.hidden), _head(trunk, head))
+
+    return build
+
+
+def _difference(trunk: ALIGNN, head: int) -> Model:
+    short = ALIGNNStack(trunk.hidden, alignn_layers=1, conv_layers=1)
+    return DifferenceModel(trunk, short, Merge("concat", trunk.hidden), _head(trunk, head))
+
+
+def _local(trunk: ALIGNN, head: int, heads: int = 1, dropout: float = 0.2) -> Model:
+    readouts = [AttentionReadout(trunk.hidden, heads, dropout) for _ in range(2)]
+    merge = Merge("concat", trunk.hidden)
+    return LocalModel(trunk, readouts[0], readouts[1], merge, _head(trunk, head))
+
+
+def _scratch_band(trunk: ALIGNN, head: int) -> Model:
+    return BandModel(trunk, LinearHead(trunk.hidden))
+
+
+def _scratch_pair(how: str) -> Callable[..., Model]:
+    def build(trunk: ALIGNN, head: int) -> Model:
+        merge = Merge(how, trunk.hidden, project=False)
+        return PairModel(trunk, merge, LinearHead(merge.channels))
+
+    return build
+
+
+_MODELS: dict[str, Callable[..., Model]] = {
+    "MPT": _mpt,
+    "MODEL-1-ADD": _pair("add"),
+    "MODEL-1-SUB": _pair("sub"),
+    "MODEL-1-CC": _pair("concat"),
+    "MODEL-2": _difference,
+    "MODEL-3": _band,
+    "MODEL-4": _local,
+    "SCRATCH-ADD": _scratch_pair("add"),
+    "SCRATCH-SUB": _scratch_pair("sub"),
+    "SCRATCH-CC": _scratch_pair("concat"),
+    "SCRATCH-MODEL-3": _scratch_band,
 }
 
 
@@ -19,24 +81,27 @@ def models() -> tuple[str, ...]:
     return tuple(_MODELS)
 
 
-def build_model(name: str, **config: Any) -> Model:
+def build_model(name: str, *, head: int = 128, **config: Any) -> Model:
     """Build a model by its published name.
 
     Args:
         name: see :func:`models`.
-        config: sizes other than the published ones (``hidden=64``, ``alignn_layers=2``, ...);
-            arguments of :class:`linegraph.nn.ALIGNN`, and ``head``, the width inside the head.
+        head: width inside the head (the SCRATCH models have a linear one).
+        config: sizes other than the published ones: arguments of
+            :class:`linegraph.nn.ALIGNN` (``hidden=64``, ``alignn_layers=2``, ...), for MPT also
+            ``properties`` (how many), for MODEL-4 ``heads`` and ``dropout`` of its attention.
 
     Raises:
         ValueError: unknown name or setting; the message lists the known ones.
     """
     try:
-        cls = _MODELS[name]
+        build = _MODELS[name]
     except KeyError:
         raise ValueError(f"unknown model {name!r}; known are {', '.join(_MODELS)}") from None
-    known = set(inspect.signature(ALIGNN).parameters) | {"head"}
-    if unknown := sorted(set(config) - known):
-        raise ValueError(
-            f"{name} has no setting {', '.join(unknown)}; known are {', '.join(sorted(known))}"
-        )
-    return cls(**config)
+    of_trunk = set(inspect.signature(ALIGNN).parameters)
+    of_model = set(inspect.signature(build).parameters) - {"trunk", "head"}
+    if unknown := sorted(set(config) - of_trunk - of_model):
+        known = ", ".join(sorted(of_trunk | of_model | {"head"}))
+        raise ValueError(f"{name} has no setting {', '.join(unknown)}; known are {known}")
+    trunk = ALIGNN(**{k: v for k, v in config.items() if k in of_trunk})
+    return build(trunk, head, **{k: v for k, v in config.items() if k in of_model})

@@ -3,20 +3,28 @@
 from .alignn import ALIGNN
 from .alignn_conv import ALIGNNConv
 from .atom_embedding import AtomEmbedding
+from .attention import AttentionReadout
 from .batch_norm import BatchNormSiLU
 from .edge_gated_conv import EdgeGatedConv
-from .head import PropertyHead
+from .head import LinearHead, PropertyHead
+from .merge import Merge
 from .mlp import MLPLayer
 from .rbf import RBFExpansion
 from .scalar_embedding import ScalarEmbedding
+from .stack import ALIGNNStack, Embedded
 
 __all__ = [
     "ALIGNN",
     "ALIGNNConv",
+    "ALIGNNStack",
     "AtomEmbedding",
+    "AttentionReadout",
     "BatchNormSiLU",
     "EdgeGatedConv",
+    "Embedded",
+    "LinearHead",
     "MLPLayer",
+    "Merge",
     "PropertyHead",
     "RBFExpansion",
     "ScalarEmbedding",

@@ -5,22 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch_geometric.utils import scatter
+from torch import Tensor
 
 from ..transforms import bond_cosine, line_index, line_weights
-from .alignn_conv import ALIGNNConv
 from .atom_embedding import AtomEmbedding
-from .edge_gated_conv import EdgeGatedConv
+from .pool import mean_over_atoms
 from .scalar_embedding import ScalarEmbedding
+from .stack import ALIGNNStack, Embedded
 
 
-class ALIGNN(nn.Module):
+class ALIGNN(ALIGNNStack):
     """Atomistic line graph neural network without a head.
 
     Embeds elements, bond lengths and bond angles, applies ``alignn_layers`` layers that pass
-    messages over angles and bonds, then ``conv_layers`` over bonds only. What reaches no output
-    (the last angle and bond features) is not computed.
+    messages over angles and bonds, then ``conv_layers`` over bonds only.
 
     Args:
         hidden: width H of all features.
@@ -52,53 +50,34 @@ class ALIGNN(nn.Module):
         bond_cutoff: float = 8.0,
         angle_bins: int = 40,
     ) -> None:
-        super().__init__()
+        super().__init__(hidden, alignn_layers, conv_layers)
         self.hidden = hidden
         self.atom_embedding = AtomEmbedding(hidden)
         self.bond_embedding = ScalarEmbedding(0.0, bond_cutoff, bond_bins, embedding, hidden)
         self.angle_embedding = ScalarEmbedding(-1.0, 1.0, angle_bins, embedding, hidden)
-        self.alignn_layers = nn.ModuleList(ALIGNNConv(hidden) for _ in range(alignn_layers))
-        self.conv_layers = nn.ModuleList(EdgeGatedConv(hidden) for _ in range(conv_layers))
 
     def forward(self, graph: Any) -> Tensor:
-        x = self.atoms(graph)
-        batch = getattr(graph, "batch", None)
-        if batch is None:
-            return x.mean(dim=0, keepdim=True)
-        pooled: Tensor = scatter(x, batch, dim=0, dim_size=graph.num_graphs, reduce="mean")
-        return pooled
+        return mean_over_atoms(self.atoms(graph), graph)
 
     def atoms(self, graph: Any) -> Tensor:
         """Features of every atom ``[N, H]``."""
-        edge_index: Tensor = graph["edge_index"]
+        return self.run(self.embed(graph))
+
+    def embed(self, graph: Any) -> Embedded:
+        """Features of elements, bond lengths and angles, before any layer."""
         copies: Tensor | None = getattr(graph, "multiplicity", None)
         x: Tensor = self.atom_embedding(graph["z"])
         length = torch.linalg.vector_norm(graph["edge_vec"], dim=1)
-        bonds = self.bond_embedding(length.to(x.dtype), copies)
-        if len(self.alignn_layers) > 0:
-            pairs, cosine = _angles(graph, copies)
-            pair_copies = None if copies is None else line_weights(copies, pairs)[1]
-            angles = self.angle_embedding(cosine.to(x.dtype), pair_copies)
-        for i, layer in enumerate(self.alignn_layers, start=1):
-            x, bonds, angles = layer(
-                x,
-                edge_index,
-                bonds,
-                pairs,
-                angles,
-                multiplicity=copies,
-                update_angles=i < len(self.alignn_layers),
-            )
-        for i, conv in enumerate(self.conv_layers, start=1):
-            x, bonds = conv(
-                x,
-                edge_index,
-                bonds,
-                edge_weight=copies,
-                edge_count=copies,
-                update_edges=i < len(self.conv_layers),
-            )
-        return x
+        pairs, cosine = _angles(graph, copies)
+        pair_copies = None if copies is None else line_weights(copies, pairs)[1]
+        return Embedded(
+            x,
+            self.bond_embedding(length.to(x.dtype), copies),
+            self.angle_embedding(cosine.to(x.dtype), pair_copies),
+            graph["edge_index"],
+            pairs,
+            copies,
+        )
 
 
 def _angles(graph: Any, copies: Tensor | None) -> tuple[Tensor, Tensor]:

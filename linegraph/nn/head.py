@@ -9,7 +9,7 @@ from torch.nn import functional as F
 class PropertyHead(nn.Module):
     """One number from the vector of a structure.
 
-    ``L3(SiLU(L2(SiLU(L1(SiLU(h))))))`` with widths hidden -> inner -> inner -> 1.
+    ``output(SiLU(lin2(SiLU(lin1(SiLU(h))))))`` with widths hidden -> inner -> inner -> 1.
 
     Shapes:
         - h ``[B, hidden]``
@@ -22,10 +22,22 @@ class PropertyHead(nn.Module):
         super().__init__()
         self.lin1 = nn.Linear(hidden, inner)
         self.lin2 = nn.Linear(inner, inner)
-        self.lin3 = nn.Linear(inner, 1)
+        self.output = nn.Linear(inner, 1)
 
     def forward(self, h: Tensor) -> Tensor:
         h = self.lin1(F.silu(h))
         h = self.lin2(F.silu(h))
-        out: Tensor = self.lin3(F.silu(h)).squeeze(-1)
+        out: Tensor = self.output(F.silu(h)).squeeze(-1)
+        return out
+
+
+class LinearHead(nn.Module):
+    """One linear map ``[B, channels]`` to ``[B]``, the head of the SCRATCH models."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.output = nn.Linear(channels, 1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        out: Tensor = self.output(h).squeeze(-1)
         return out
