@@ -90,6 +90,9 @@ def fit(
     """
     if not split.train:
         raise InputError("the training split is empty")
+    for position in (*split.train, *split.val):
+        if targets[position] is None:
+            raise InputError("there is none to learn from", record=position, field="target")
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     model = linegraph.build_model(recipe.model, **recipe.model_config)
     if recipe.center:

@@ -50,11 +50,6 @@ class BarrierTask(L.LightningModule):
             MeanAbsoluteError(),
         )
 
-    def on_train_epoch_start(self) -> None:
-        # Where a model drops features at random, these then depend on the epoch alone: a run that
-        # is resumed draws what it would have drawn.
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.current_epoch)
-
     def forward(self, part: Part) -> Tensor:
         out: Tensor = self.model(part)
         return out
@@ -63,6 +58,9 @@ class BarrierTask(L.LightningModule):
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         records = sum(len(part["target"]) for part in batch)
+        # What a model drops at random then depends on the step alone: a run that is resumed draws
+        # what it would have drawn.
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step)
         optimizer.zero_grad()
         for number, part in enumerate(batch):
             if self.recipe.jitter > 0:

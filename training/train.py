@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import linegraph
+from linegraph import InputError
 from linegraph.weights import load_weights
 
 from .bands import Band
@@ -68,25 +69,29 @@ def train(
         new_run_folder(folder)
     else:
         check_same_run(folder, recipe, bands, folds)
+    model = linegraph.build_model(recipe.model, hidden=1, alignn_layers=0, conv_layers=0)
+    graphs = _graphs(bands, model.views, recipe.graph_settings, machine)
     write_config(folder, recipe_name, recipe, bands, folds=folds)
     write_skipped(folder, bands)
-    graphs = graphs_for(bands, recipe, machine)
     if not folds:
         return _one(folder, recipe, bands.bands, graphs, splits[0], machine, resume)
     return _cross_validate(folder, recipe, bands.bands, graphs, splits, machine, resume)
 
 
-def graphs_for(bands: BandSet, recipe: Recipe, machine: Machine) -> GraphSet:
-    """The graphs that a recipe's model looks at."""
-    model = linegraph.build_model(recipe.model, hidden=1, alignn_layers=0, conv_layers=0)
-    return load_graphs(
-        bands.bands,
-        bands.fingerprint,
-        model.views,
-        recipe.graph_settings,
-        workers=machine.workers,
-        progress=machine.progress,
-    )
+def _graphs(
+    bands: BandSet, views: tuple[str, ...], settings: dict[str, Any], machine: Machine
+) -> GraphSet:
+    try:
+        return load_graphs(
+            bands.bands,
+            bands.fingerprint,
+            views,
+            settings,
+            workers=machine.workers,
+            progress=machine.progress,
+        )
+    except InputError as error:
+        raise error.at(file=bands.path) from None
 
 
 def _one(
@@ -175,16 +180,9 @@ def evaluate(
     machine.trainer_arguments()
     loaded = load_weights(weights)
     bands = load_bands(data, skip_bad=skip_bad)
-    graphs = load_graphs(
-        bands.bands,
-        bands.fingerprint,
-        loaded.model.views,
-        loaded.graph_settings,
-        workers=machine.workers,
-        progress=machine.progress,
-    )
-    predicted = predict(loaded.model, graphs, device=machine.device)
     folder = new_run_folder(out)
+    graphs = _graphs(bands, loaded.model.views, loaded.graph_settings, machine)
+    predicted = predict(loaded.model, graphs, device=machine.device)
     write_skipped(folder, bands)
     everything = {"all": (range(len(predicted)), predicted)}
     return write_results(folder, f"{loaded.name} on {bands.path.name}", bands.bands, everything)

@@ -1,0 +1,60 @@
+"""What the command line says about itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from cli import main
+from tests.integration.command import ROOT, linegraph
+from training.recipe import recipe_names
+
+
+def test_recipes_command(tmp_path: Path) -> None:
+    shown = linegraph("recipes").output
+    for name in recipe_names():
+        assert f"\n{name} " in f"\n{shown}"
+        text = linegraph("recipes", name).output
+        # What is shown is a recipe again.
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(text)
+        assert linegraph("recipes", path).output == text
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "data", "recipes"])
+def test_help(name: str) -> None:
+    command = main.commands[name]
+    text = linegraph(name, "--help").output
+    assert command.help
+    for parameter in command.params:
+        if not isinstance(parameter, click.Option):
+            continue
+        assert parameter.help, f"{name}: {parameter.name} has no help"
+        assert parameter.opts[0] in text
+        if parameter.default is not None and not parameter.is_flag and not parameter.multiple:
+            assert "default" in text
+    if name in ("train", "evaluate", "predict", "data"):
+        assert "--debug" in text
+    if name == "predict":
+        assert "eV" in text
+
+
+def test_no_command_is_untested() -> None:
+    assert set(main.commands) >= {"train", "evaluate", "predict", "data", "recipes"}
+
+
+def test_installed_command() -> None:
+    script = Path(sys.executable).with_name("linegraph")
+    if not script.is_file():
+        pytest.skip("linegraph is not installed next to this Python")
+    shown = [
+        subprocess.run(
+            [*map(str, words), "train", "--help"], capture_output=True, text=True, check=True
+        ).stdout
+        for words in ([script], [sys.executable, ROOT / "cli.py"])
+    ]
+    assert shown[0] == shown[1].replace("cli.py", "linegraph")

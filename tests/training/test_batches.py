@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.bands import some_bands
+from training.batches import (
+    EpochBatches,
+    bytes_per_triplet,
+    collate,
+    loader,
+    split_evenly,
+    triplet_budget,
+)
+from training.graphs import build_graphs
+from training.recipe import Recipe
+
+SETTINGS = {"canonical": False, "shell_tol": 1e-3, "lattice_decimals": None}
+
+sizes_ = st.lists(st.integers(0, 300), min_size=1, max_size=40)
+
+
+@given(sizes=sizes_, budget=st.integers(1, 400), data=st.data())
+def test_parts_of_a_batch(sizes: list[int], budget: int, data: st.DataObject) -> None:
+    positions = data.draw(st.lists(st.sampled_from(range(len(sizes))), unique=True, min_size=1))
+    parts = split_evenly(positions, sizes, budget)
+    assert sorted(p for part in parts for p in part) == sorted(positions)
+    for part in parts:
+        assert part
+        assert sum(sizes[p] for p in part) <= budget or len(part) == 1
+        # The order of the batch.
+        assert [p for p in positions if p in part] == part
+    assert parts == split_evenly(positions, sizes, budget)
+    # No more passes than parts half full would need, besides records larger than a part.
+    small = [p for p in positions if sizes[p] <= budget]
+    needed = max(1, math.ceil(2 * sum(sizes[p] for p in small) / budget)) if small else 0
+    assert len(parts) <= needed + len(positions) - len(small)
+
+
+def test_batch_that_fits_is_one_part() -> None:
+    assert split_evenly([3, 0, 2], [5, 9, 5, 5], 15) == [[3, 0, 2]]
+
+
+def test_parts_are_of_about_the_same_size() -> None:
+    parts = split_evenly(range(10), [10] * 10, 90)
+    assert sorted(map(len, parts)) == [5, 5]
+
+
+def test_record_larger_than_the_budget_is_alone() -> None:
+    parts = split_evenly([0, 1, 2, 3], [100, 3, 3, 3], 10)
+    assert sorted(parts) == [[0], [1, 2, 3]]
+
+
+@given(
+    count=st.integers(1, 50),
+    batch_size=st.integers(1, 20),
+    seed=st.integers(0, 2**31),
+    epoch=st.integers(0, 1000),
+)
+def test_every_epoch_has_every_record_once(
+    count: int, batch_size: int, seed: int, epoch: int
+) -> None:
+    positions = [7 * i for i in range(count)]
+    sizes = [1] * (7 * count)
+    batches = EpochBatches(positions, sizes, batch_size, 10**9, shuffle=True, seed=seed)
+    batches.set_epoch(epoch)
+    drawn = [part for [part] in batches]
+    assert len(drawn) == len(batches) == math.ceil(count / batch_size)
+    assert sorted(p for part in drawn for p in part) == positions
+    assert all(len(part) == batch_size for part in drawn[:-1])
+    again = EpochBatches(positions, sizes, batch_size, 10**9, shuffle=True, seed=seed)
+    # Whatever was drawn before.
+    list(again)
+    again.set_epoch(epoch)
+    assert [part for [part] in again] == drawn
+
+
+def test_order_changes_with_epoch_and_seed() -> None:
+    def order(seed: int, epoch: int) -> tuple[int, ...]:
+        batches = EpochBatches(range(30), [1] * 30, 4, 100, shuffle=True, seed=seed)
+        batches.set_epoch(epoch)
+        return tuple(p for [part] in batches for p in part)
+
+    assert len({order(seed, epoch) for seed in (0, 1, 123) for epoch in range(5)}) == 15
+    plain = EpochBatches(range(30), [1] * 30, 4, 100)
+    assert [p for [part] in plain for p in part] == list(range(30))
+
+
+def test_parts_hold_what_they_say() -> None:
+    graphs = build_graphs(some_bands(6), ("initial", "band"), SETTINGS)
+    targets = [0.5, None, 1.5, 2.5, None, 3.5]
+    part = collate(graphs, targets, [3, 1])
+    assert part["position"].tolist() == [3, 1]
+    assert part["target"][0] == 2.5
+    assert part["target"].isnan().tolist() == [False, True]
+    for view in ("initial", "band"):
+        assert part[view].num_graphs == 2
+        whole = [graphs.graphs[p][view] for p in (3, 1)]
+        assert torch.equal(part[view]["z"], torch.cat([g["z"] for g in whole]))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loader_gives_parts_within_the_budget(workers: int) -> None:
+    graphs = build_graphs(some_bands(6), ("band",), SETTINGS)
+    budget = max(graphs.triplets) * 2
+    batches = EpochBatches(range(6), graphs.triplets, 4, budget)
+    found = list(loader(graphs, [0.1] * 6, batches, workers))
+    assert len(found) == 2
+    assert [[part["position"].tolist() for part in batch] for batch in found] == list(batches)
+    assert len(found[0]) > 1
+
+
+def test_budget_is_memory() -> None:
+    recipe = Recipe(summary="", memory_gib=2.0)
+    assert triplet_budget(recipe) == 2 * 2**30 // bytes_per_triplet(recipe)
+    wide = Recipe(summary="", hidden=512)
+    assert bytes_per_triplet(wide) > 1.8 * bytes_per_triplet(recipe)
+    assert triplet_budget(Recipe(summary="", hidden=4096, memory_gib=0.05)) >= 1
+
+
+MEMORY = """
+import sys
+from pathlib import Path
+
+import torch
+
+import linegraph
+from tests.bands import rock_salt_band
+from training.bands import Band
+from training.batches import bytes_per_triplet, collate
+from training.graphs import build_graphs
+from training.recipe import Recipe
+
+torch.set_num_threads(1)
+hidden, layers, records = map(int, sys.argv[1:])
+recipe = Recipe(summary="", hidden=hidden, alignn_layers=layers, conv_layers=2, embedding=32)
+bands = [Band(str(i), rock_salt_band(jitter=i)) for i in range(records)]
+graphs = build_graphs(bands, ("band",), recipe.graph_settings, workers=1)
+model = linegraph.build_model(recipe.model, **recipe.model_config)
+
+def peak():
+    # Not resource.getrusage: its peak begins with that of the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+def step(count):
+    model(collate(graphs, [0.5] * records, range(count))).sum().backward()
+
+step(2)
+before = peak()
+step(records)
+print((peak() - before) / (sum(graphs.triplets[2:]) * bytes_per_triplet(recipe)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("hidden", "layers", "records"),
+    [(64, 2, 60), pytest.param(256, 4, 10, marks=pytest.mark.slow)],
+)
+def test_estimate_of_memory(hidden: int, layers: int, records: int) -> None:
+    """Neither half of what a forward and backward pass takes, nor twice."""
+    if not Path("/proc/self/status").is_file():
+        pytest.skip("memory is measured as Linux tells it")
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, *map(str, (hidden, layers, records))],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 0.5 < float(done.stdout) < 1.2
