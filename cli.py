@@ -281,9 +281,9 @@ def _show_metrics(metrics: dict[str, Any]) -> None:
 
     table = Table("", "records", "MAE (eV)", "RMSE (eV)", "R2")
     trivial = metrics.get("trivial", {})
-    for name, row in [*metrics.items(), *trivial.items()]:
-        if name == "trivial":
-            continue
+    rows = [(name, row) for name, row in metrics.items() if name != "trivial"]
+    rows += [(f"guess: {name}", row) for name, row in trivial.items()]
+    for name, row in rows:
         r2 = "-" if row["r2"] is None else f"{row['r2']:.3f}"
         r2_se = "" if row["r2_se"] is None else f" ± {row['r2_se']:.3f}"
         mae = f"{row['mae']:.3f} ± {row['mae_se']:.3f}"

@@ -68,7 +68,7 @@ def parity_plot(
     main.set_xlabel("Target $E_m$ (eV)")
     main.set_ylabel("Predicted $E_m$ (eV)")
     main.text(
-        0.04, 0.96, _summary(metrics), transform=main.transAxes, va="top", fontsize=9.5,
+        0.96, 0.04, _summary(metrics), transform=main.transAxes, ha="right", fontsize=9.5,
         linespacing=1.4, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2},
     )  # fmt: skip
     if labels is not None:
