@@ -120,6 +120,7 @@ def fit(
         warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        deterministic = torch.are_deterministic_algorithms_enabled()
         try:
             trainer.fit(
                 task,
@@ -133,6 +134,9 @@ def fit(
             # and Ctrl+C without effect. What to do then is for our callers to decide.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from None
+        finally:
+            # The trainer sets it for the whole process, which may not be ours.
+            torch.use_deterministic_algorithms(deterministic)
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     if recipe.keep == "best" and split.val and best:
         state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]

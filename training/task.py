@@ -58,15 +58,13 @@ class BarrierTask(L.LightningModule):
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         records = sum(len(part["target"]) for part in batch)
-        # What a model drops at random then depends on the step alone: a run that is resumed draws
-        # what it would have drawn.
+        # What is drawn at random (dropout, displacements) then depends on the step alone: a run
+        # that is resumed draws what it would have drawn.
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step)
         optimizer.zero_grad()
-        for number, part in enumerate(batch):
+        for part in batch:
             if self.recipe.jitter > 0:
-                # Seeded by place, not drawn from a running state: a resumed run goes on the same.
-                place = (self.recipe.seed * 1_000_003 + self.global_step) * 1_009 + number
-                displace_atoms(part, self.recipe.jitter, torch.Generator().manual_seed(place))
+                displace_atoms(part, self.recipe.jitter)
             out = self(part)
             loss = self.loss(out, part["target"]) / records
             self.manual_backward(loss)
@@ -113,19 +111,17 @@ class BarrierTask(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
-def displace_atoms(part: Part, width: float, generator: torch.Generator) -> None:
+def displace_atoms(part: Part, width: float) -> None:
     """Move every atom of the part's graphs at random; bonds stay, their vectors follow.
 
     Args:
         part: changed in place.
         width: standard deviation of the displacement along each axis, Å.
-        generator: on the CPU.
     """
     for graph in part.values():
         if not hasattr(graph, "edge_vec"):
             continue
-        shift = width * torch.randn(graph.pos.shape, generator=generator)
-        shift = shift.to(graph.pos)
+        shift = width * torch.randn_like(graph.pos)
         source, target = graph.edge_index
         graph.pos = graph.pos + shift
         graph.edge_vec = graph.edge_vec + shift[target] - shift[source]

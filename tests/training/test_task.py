@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 import linegraph
 from tests.bands import some_bands
-from training.batches import EpochBatches, Part, loader
+from training.batches import EpochBatches, Part, collate, loader
 from training.graphs import GraphSet, build_graphs
 from training.recipe import Recipe, load_recipe
-from training.task import HUBER_DELTA, LOSSES, BarrierTask, center_output
+from training.task import HUBER_DELTA, LOSSES, BarrierTask, center_output, displace_atoms
 
 RECIPE = Recipe(
     summary="", hidden=8, alignn_layers=1, conv_layers=1, embedding=8, head=8, batch_size=5
@@ -220,3 +220,26 @@ def test_output_starts_at_the_median(name: str) -> None:
     center_output(model, [0.1, 0.5, 9.0])
     head: Any = model.head
     assert head.output.bias.tolist() == [0.5]
+
+
+def test_displaced_atoms_take_their_bonds_along(graphs: GraphSet) -> None:
+    part = collate(graphs, [0.5] * len(graphs.graphs), range(4))
+    before = part["band"].clone()
+    torch.manual_seed(0)
+    displace_atoms(part, 0.05)
+    after = part["band"]
+    moved = after.pos - before.pos
+    assert 0.04 < float(moved.std()) < 0.06
+    source, target = before.edge_index
+    expected = before.edge_vec + moved[target] - moved[source]
+    torch.testing.assert_close(after.edge_vec, expected)
+    # A bond of an atom to its own image keeps its length: both ends move together.
+    assert torch.equal(after.edge_index, before.edge_index)
+
+
+def test_displacements_are_made_in_training_only(graphs: GraphSet) -> None:
+    task = BarrierTask(Sums().float(), RECIPE.changed({"jitter": 0.1}), steps=1)
+    part = collate(graphs, [0.5] * len(graphs.graphs), range(4))
+    before = part["band"].edge_vec.clone()
+    task.validation_step([part], 0)
+    assert torch.equal(part["band"].edge_vec, before)
