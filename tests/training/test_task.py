@@ -238,7 +238,7 @@ def test_displaced_atoms_take_their_bonds_along(graphs: GraphSet) -> None:
 
 
 def test_displacements_are_made_in_training_only(graphs: GraphSet) -> None:
-    task = BarrierTask(Sums().float(), RECIPE.changed({"jitter": 0.1}), steps=1)
+    task = BarrierTask(Sums().double(), RECIPE.changed({"jitter": 0.1}), steps=1)
     part = collate(graphs, [0.5] * len(graphs.graphs), range(4))
     before = part["band"].edge_vec.clone()
     task.validation_step([part], 0)
