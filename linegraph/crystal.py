@@ -11,7 +11,9 @@ from torch import Tensor
 
 from .graph import CrystalGraph
 from .neighbors import Neighbors, shell_neighbors
-from .structure import Cell, as_cell
+from .reading import as_cell
+from .structure import Cell
+from .transforms import LineGraph
 
 #: Default width of a neighbour shell, Å. Beyond this, most gaps between shells are real; below,
 #: most are noise of the relaxation or the file (docs/graphs.md has the measured gaps).
@@ -125,8 +127,6 @@ def expand(graph: CrystalGraph) -> CrystalGraph:
     Copies lie next to each other and all multiplicities are 1. If the graph has a line graph, it
     is built anew from the copies.
     """
-    from .transforms import LineGraph
-
     copies: Tensor = graph["multiplicity"]
     edge_index = graph["edge_index"].repeat_interleave(copies, dim=1)
     count = torch.bincount(edge_index[1], minlength=int(graph.num_nodes or 0))

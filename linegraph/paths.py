@@ -12,7 +12,8 @@ from .crystal import SHELL_TOL, crystal_graph, distinct_bonds, graph_of
 from .errors import InputError
 from .graph import CrystalGraph
 from .neighbors import shell_neighbors
-from .structure import Cell, as_cell
+from .reading import as_cell
+from .structure import Cell
 from .transforms import LineGraph
 
 #: Atoms 0..4 of a band structure are the images of the migrating ion, initial to final.

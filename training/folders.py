@@ -36,7 +36,8 @@ from typing import NamedTuple
 
 from linegraph.cif import explicit_cif
 from linegraph.errors import InputError
-from linegraph.structure import Cell, as_cell
+from linegraph.reading import as_cell
+from linegraph.structure import Cell
 
 from .bands import Band
 from .records import check_band, check_name, system_of

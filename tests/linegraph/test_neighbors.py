@@ -17,7 +17,8 @@ from pymatgen.core import Structure
 from linegraph import InputError
 from linegraph.crystal import SHELL_TOL, crystal_graph
 from linegraph.neighbors import Neighbors, radius_neighbors, shell_neighbors
-from linegraph.structure import Cell, as_cell
+from linegraph.reading import as_cell
+from linegraph.structure import Cell
 from training.read import read_bands
 
 from .. import crystals, goldens

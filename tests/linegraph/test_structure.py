@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from linegraph import Cell, InputError
-from linegraph.structure import MAX_Z, as_cell
+from linegraph.reading import as_cell
+from linegraph.structure import MAX_Z
 
 from .. import crystals
 
