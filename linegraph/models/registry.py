@@ -9,11 +9,11 @@ from typing import Any
 from torch import nn
 
 from ..nn import ALIGNN, ALIGNNStack, AttentionReadout, LinearHead, Merge, PropertyHead
-from .band import BandModel
 from .base import Model
 from .local import LocalModel
 from .pair import DifferenceModel, PairModel
 from .properties import PropertiesModel
+from .single import SingleModel
 
 #: Properties of the published pre-training, in the order of its heads.
 PROPERTIES = ("gv", "ph", "pz", "dc", "ebg", "fe", "bg")
@@ -28,7 +28,7 @@ def _mpt(trunk: ALIGNN, head: int, properties: int = len(PROPERTIES)) -> Model:
 
 
 def _band(trunk: ALIGNN, head: int) -> Model:
-    return BandModel(trunk, _head(trunk, head))
+    return SingleModel(trunk, _head(trunk, head), "band")
 
 
 def _pair(how: str) -> Callable[..., Model]:
@@ -49,8 +49,11 @@ def _local(trunk: ALIGNN, head: int, heads: int = 1, dropout: float = 0.2) -> Mo
     return LocalModel(trunk, readouts[0], readouts[1], merge, _head(trunk, head))
 
 
-def _scratch_band(trunk: ALIGNN, head: int) -> Model:
-    return BandModel(trunk, LinearHead(trunk.hidden))
+def _linear(name: str) -> Callable[..., Model]:
+    def build(trunk: ALIGNN, head: int) -> Model:
+        return SingleModel(trunk, LinearHead(trunk.hidden), name)
+
+    return build
 
 
 def _scratch_pair(how: str) -> Callable[..., Model]:
@@ -62,6 +65,7 @@ def _scratch_pair(how: str) -> Callable[..., Model]:
 
 
 _MODELS: dict[str, Callable[..., Model]] = {
+    "ALIGNN": _linear("crystal"),
     "MPT": _mpt,
     "MODEL-1-ADD": _pair("add"),
     "MODEL-1-SUB": _pair("sub"),
@@ -72,7 +76,7 @@ _MODELS: dict[str, Callable[..., Model]] = {
     "SCRATCH-ADD": _scratch_pair("add"),
     "SCRATCH-SUB": _scratch_pair("sub"),
     "SCRATCH-CC": _scratch_pair("concat"),
-    "SCRATCH-MODEL-3": _scratch_band,
+    "SCRATCH-MODEL-3": _linear("band"),
 }
 
 
@@ -86,7 +90,7 @@ def build_model(name: str, *, head: int = 128, **config: Any) -> Model:
 
     Args:
         name: see :func:`models`.
-        head: width inside the head (the SCRATCH models have a linear one).
+        head: width inside the head (ALIGNN and the SCRATCH models have a linear one).
         config: sizes other than the published ones: arguments of
             :class:`linegraph.nn.ALIGNN` (``hidden=64``, ``alignn_layers=2``, ...), for MPT also
             ``properties`` (how many), for MODEL-4 ``heads`` and ``dropout`` of its attention.

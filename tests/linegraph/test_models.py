@@ -1,0 +1,82 @@
+"""The registry of models."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric.data import Batch
+
+import linegraph
+
+from ..bands import rock_salt_band
+
+SMALL = {"hidden": 8, "alignn_layers": 1, "conv_layers": 1, "embedding": 8, "head": 8}
+
+
+@pytest.mark.parametrize("name", linegraph.models())
+def test_every_model_says_what_it_looks_at_and_predicts_from_it(name: str) -> None:
+    model = linegraph.build_model(name, **SMALL).eval()
+    bands = [rock_salt_band(), rock_salt_band("Na", "S", 5.1)]
+    graphs = [linegraph.views(band, model.views) for band in bands]
+    assert list(graphs[0]) == list(model.views)
+    batch = {view: Batch.from_data_list([g[view] for g in graphs]) for view in model.views}
+    out = model(batch)
+    assert out.shape == ((2, 7) if name == "MPT" else (2,))
+    assert torch.isfinite(out).all()
+    alone = torch.cat([model(g) for g in graphs])
+    torch.testing.assert_close(out, alone)
+
+
+def test_unknown_model_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="unknown model 'MODEL-5'; known are ALIGNN, MPT"):
+        linegraph.build_model("MODEL-5")
+
+
+def test_unknown_setting_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"MODEL-3 has no setting heads; known are .*hidden"):
+        linegraph.build_model("MODEL-3", heads=4)
+
+
+def test_missing_view_is_named() -> None:
+    model = linegraph.build_model("MODEL-4", **SMALL)
+    with pytest.raises(ValueError, match="looks at 'local', the batch has band"):
+        model(linegraph.views(rock_salt_band(), ["band"]))
+
+
+def test_mask_of_properties_multiplies() -> None:
+    model = linegraph.build_model("MPT", properties=3, **SMALL).eval()
+    graphs = linegraph.views(rock_salt_band(), ["crystal"])
+    mask = torch.tensor([[0.0, 1.0, 0.0]])
+    assert torch.equal(model(graphs, mask=mask), model(graphs) * mask)
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+def test_attention_does_not_depend_on_how_structures_are_scored_together(
+    heads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    readout = linegraph.nn.AttentionReadout(8, heads=heads).double().eval()
+    sizes = [3, 1, 40, 7, 6]
+    x = torch.randn(sum(sizes), 8, dtype=torch.float64, requires_grad=True)
+    owner = torch.repeat_interleave(torch.arange(5), torch.tensor(sizes))
+    batch = type("Owners", (), {"batch": owner, "num_graphs": 5})()
+    together = readout(x, batch)
+    one_by_one = []
+    for rows in x.split(sizes):
+        q, k, v = (torch.relu(f(rows)) for f in (readout.query, readout.key, readout.value))
+        parts = []
+        for h in range(heads):
+            of_head = slice(h * 8 // heads, (h + 1) * 8 // heads)
+            scores = torch.tanh(k[:, of_head] @ q[:, of_head].T)
+            parts.append(scores.sum(1).softmax(0) @ v[:, of_head])
+        one_by_one.append(readout.norm(rows.mean(0) + torch.cat(parts)))
+    torch.testing.assert_close(together, torch.stack(one_by_one))
+    monkeypatch.setattr(linegraph.nn.attention, "BLOCK", 1)
+    torch.testing.assert_close(readout(x, batch), together)
+    (gradient,) = torch.autograd.grad(together.sum() + (together**2).sum(), x)
+    assert torch.isfinite(gradient).all()
+
+
+def test_heads_divide_the_channels() -> None:
+    with pytest.raises(ValueError, match="3 heads do not divide 8 channels"):
+        linegraph.nn.AttentionReadout(8, heads=3)
