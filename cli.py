@@ -36,7 +36,7 @@ class Commands(click.Group):
                 traceback.print_exc()
             click.secho(f"error: {error}", fg="red", err=True)
             ctx.exit(2)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)

@@ -67,8 +67,9 @@ def parity_plot(
     main.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     main.set_xlabel("Target $E_m$ (eV)")
     main.set_ylabel("Predicted $E_m$ (eV)")
+    x, y, across, along = _free_corner(true, predicted, lowest, highest)
     main.text(
-        0.96, 0.04, _summary(metrics), transform=main.transAxes, ha="right", fontsize=9.5,
+        x, y, _summary(metrics), transform=main.transAxes, ha=across, va=along, fontsize=9.5,
         linespacing=1.4, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 2},
     )  # fmt: skip
     if labels is not None:
@@ -147,6 +148,17 @@ def _range(true: FloatArray, predicted: FloatArray) -> tuple[float, float]:
     lowest = min(0.0, float(true.min()), float(predicted.min()))
     highest = max(0.0, float(true.max()), float(predicted.max()))
     return (lowest, highest) if highest > lowest else (0.0, 1.0)
+
+
+def _free_corner(
+    true: FloatArray, predicted: FloatArray, lowest: float, highest: float
+) -> tuple[float, float, str, str]:
+    """Place and alignment of the text in the corner off the diagonal that holds fewer points."""
+    x, y = (true - lowest) / (highest - lowest), (predicted - lowest) / (highest - lowest)
+    above, below = (x < 0.5) & (y > 0.8), (x > 0.5) & (y < 0.2)
+    if above.sum() <= below.sum():
+        return 0.04, 0.96, "left", "top"
+    return 0.96, 0.04, "right", "bottom"
 
 
 def _summary(metrics: Mapping[str, Any]) -> str:
