@@ -18,18 +18,6 @@ Record = dict[str, Any]
 Change = Callable[[Record], object]
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data_file(tmp_path_factory.mktemp("data") / "bands.json")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    linegraph("train", "--data", data, "--out", folder, *settings(epochs=1))
-    return folder
-
-
 def _atom(index: int, axis: int, value: float) -> Change:
     return lambda record: record["atoms"]["coords"][index].__setitem__(axis, value)
 

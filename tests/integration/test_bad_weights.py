@@ -12,20 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from linegraph.models import build_model
 from linegraph.weights import save_weights
-from tests.bands import data_file, settings
-from tests.integration.command import assert_says, linegraph, refused
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data_file(tmp_path_factory.mktemp("data") / "bands.json")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    linegraph("train", "--data", data, "--out", folder, *settings(epochs=1))
-    return folder
+from tests.integration.command import assert_says, refused
 
 
 def weights_of(kind: str, run: Path, folder: Path) -> Path:

@@ -18,7 +18,7 @@ import yaml
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifWriter
 
-from tests.bands import TINY, data_file, settings, some_bands
+from tests.bands import TINY, settings, some_bands
 from tests.integration.command import linegraph, start
 from training.bands import Band
 from training.records import write_bands
@@ -43,19 +43,6 @@ def metrics_of(run: Path) -> dict[str, Any]:
             for key, value in row.items():
                 assert (value is None and key in ("r2", "r2_se")) or math.isfinite(value)
     return metrics
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data_file(tmp_path_factory.mktemp("data") / "bands.json")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    """A run folder."""
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    linegraph("train", "--data", data, "--out", folder, *settings())
-    return folder
 
 
 def test_run_folder(run: Path, data: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.bands import data_file, settings, some_bands
+from tests.bands import settings, some_bands
 from tests.integration.command import linegraph, start
 from training.callbacks import History, read_history
 from training.records import write_bands
@@ -20,11 +20,6 @@ from training.records import write_bands
 #: With validation and weights kept by it, so that a resumed run has to remember the best.
 EPOCHS = 6
 WORDS = settings(epochs=EPOCHS, lr=0.05)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data_file(tmp_path_factory.mktemp("data") / "bands.json")
 
 
 @pytest.fixture(scope="module")
