@@ -10,6 +10,9 @@ from .elements import Z_OF
 from .errors import InputError
 from .structure import Cell
 
+#: Neutron work has names of its own for the isotopes of hydrogen.
+_Z_OF = {**Z_OF, "D": 1, "T": 1}
+
 
 def explicit_cif(path: Path) -> Cell | None:
     """The atoms of a CIF that lists all of them, in the order and at the places of the file.
@@ -62,10 +65,7 @@ def explicit_cif(path: Path) -> Cell | None:
     numbers = []
     for atom, symbol in enumerate(symbols):
         letters = re.match("[A-Z][a-z]?", symbol)
-        if letters is not None and letters[0] in ("D", "T"):
-            numbers.append(1)
-            continue
-        if letters is None or letters[0] not in Z_OF:
+        if letters is None or letters[0] not in _Z_OF:
             raise InputError(f"atom {atom}: unknown element {symbol!r}", field="elements")
-        numbers.append(Z_OF[letters[0]])
+        numbers.append(_Z_OF[letters[0]])
     return Cell(lattice.matrix, list(zip(*frac, strict=True)), numbers)

@@ -68,9 +68,7 @@ def crystal_graph(
         raise ValueError(f"max_neighbors must be at least 1, got {max_neighbors}")
     if not shell_tol >= 0:
         raise ValueError(f"shell_tol must not be negative, got {shell_tol}")
-    cell = as_cell(structure)
-    if lattice_decimals is not None:
-        cell = Cell(np.round(cell.lattice, lattice_decimals), cell.frac, cell.numbers)
+    cell = as_cell(structure).with_lattice_decimals(lattice_decimals)
     entries = shell_neighbors(cell, max_neighbors, shell_tol)
     return graph_of(cell, *distinct_bonds(entries, canonical), dtype=dtype)
 

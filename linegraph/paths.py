@@ -116,8 +116,7 @@ def local_graph(
 
     Source: the subgraph of MODEL-4, arXiv:2508.06436.
     """
-    if lattice_decimals is not None:
-        cell = Cell(np.round(cell.lattice, lattice_decimals), cell.frac, cell.numbers)
+    cell = cell.with_lattice_decimals(lattice_decimals)
     entries = shell_neighbors(cell, LOCAL_NEIGHBORS, shell_tol)
     entries = entries.where((entries.center < IMAGES) | (entries.neighbor < IMAGES))
     bonds, multiplicity = distinct_bonds(entries, canonical=False)

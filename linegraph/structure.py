@@ -73,6 +73,12 @@ class Cell:
         """Cartesian positions ``[N, 3]`` in Å."""
         return self.frac @ self.lattice
 
+    def with_lattice_decimals(self, decimals: int | None) -> Cell:
+        """The structure on a lattice rounded to so many decimals (Å); itself if None."""
+        if decimals is None:
+            return self
+        return Cell(np.round(self.lattice, decimals), self.frac, self.numbers)
+
     def without(self, atoms: slice | list[int]) -> Cell:
         """The structure without the given atoms, order kept."""
         return Cell(

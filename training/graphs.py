@@ -26,11 +26,19 @@ from .bands import Band
 from .files import replacing
 
 #: Grows when graphs of the same structure and settings would come out differently.
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 
-#: Fields of a stored graph and the dimension along which graphs are joined. Triplets are left to
-#: the device that needs them: they are many times the size and quickly made.
-FIELDS = {"z": 0, "pos": 0, "cell": 0, "edge_index": 1, "edge_vec": 0, "multiplicity": 0}
+#: Fields of a stored graph by what they have a row of. Triplets are left to the device that needs
+#: them: they are many times the size and quickly made.
+FIELDS = {
+    "z": "atoms",
+    "pos": "atoms",
+    "edge_end": "atoms",
+    "cell": "cells",
+    "edge_index": "bonds",
+    "edge_vec": "bonds",
+    "multiplicity": "bonds",
+}
 
 #: Records for which starting a process pays.
 RECORDS_PER_WORKER = 500
@@ -79,14 +87,15 @@ def load_graphs(
     key = _key([band.name for band in bands], fingerprint, views, settings)
     path = (default_cache() if cache is None else cache) / f"{key}.safetensors"
     found = _read(path, key, len(bands), views)
-    if found is None:
-        found = build_graphs(bands, views, settings, workers, progress).graphs
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, key, views, found)
-        except (OSError, InputError, SafetensorError) as error:
-            warnings.warn(f"graphs were not cached: {error}", stacklevel=2)
-    return _graph_set(views, found)
+    if found is not None:
+        return _graph_set(views, found)
+    built = build_graphs(bands, views, settings, workers, progress)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, key, built)
+    except (OSError, InputError, SafetensorError) as error:
+        warnings.warn(f"graphs were not cached: {error}", stacklevel=2)
+    return built
 
 
 def default_cache() -> Path:
@@ -99,7 +108,7 @@ def default_cache() -> Path:
 def count_triplets(graph: CrystalGraph) -> int:
     """Bond pairs that the graph's line graph has, without making it."""
     source, target = graph["edge_index"]
-    incoming = torch.bincount(target, minlength=int(graph.num_nodes or 0))
+    incoming = graph.edge_ptr.diff()
     alone = (source == target) & (graph["multiplicity"] < 2)
     return int(incoming[source].sum() - alone.sum())
 
@@ -148,16 +157,19 @@ def _key(
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _write(
-    path: Path, key: str, views: tuple[str, ...], graphs: list[dict[str, CrystalGraph]]
-) -> None:
+def _join_dim(name: str) -> int:
+    return 1 if name == "edge_index" else 0
+
+
+def _write(path: Path, key: str, graphs: GraphSet) -> None:
     tensors: dict[str, Tensor] = {}
-    for view in views:
-        members = [g[view] for g in graphs]
+    for view in graphs.views:
+        members = [g[view] for g in graphs.graphs]
         tensors[f"{view}.atoms"] = torch.tensor([g.num_nodes for g in members])
         tensors[f"{view}.bonds"] = torch.tensor([g.num_bonds for g in members])
-        for name, dim in FIELDS.items():
-            tensors[f"{view}.{name}"] = torch.cat([g[name] for g in members], dim).contiguous()
+        for name in FIELDS:
+            rows = torch.cat([g[name] for g in members], _join_dim(name))
+            tensors[f"{view}.{name}"] = rows.contiguous()
     metadata = {"key": key, "digest": _digest(tensors)}
     with replacing(path) as partial:
         save_file(tensors, partial, metadata)
@@ -180,17 +192,12 @@ def _read(
         ends = {
             "atoms": [0, *tensors[f"{view}.atoms"].cumsum(0).tolist()],
             "bonds": [0, *tensors[f"{view}.bonds"].cumsum(0).tolist()],
-            "cell": list(range(records + 1)),
+            "cells": list(range(records + 1)),
         }
-        for name, dim in FIELDS.items():
-            rows = {"z": "atoms", "pos": "atoms", "cell": "cell"}.get(name, "bonds")
+        for name, rows in FIELDS.items():
             for graph, (start, end) in zip(graphs, pairwise(ends[rows]), strict=True):
-                piece = tensors[f"{view}.{name}"].narrow(dim, start, end - start)
+                piece = tensors[f"{view}.{name}"].narrow(_join_dim(name), start, end - start)
                 graph.setdefault(view, CrystalGraph())[name] = piece
-        for graph in graphs:
-            target = graph[view]["edge_index"][1]
-            count = torch.bincount(target, minlength=int(graph[view].num_nodes or 0))
-            graph[view]["edge_end"] = count.cumsum(0)
     return graphs
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_BLUE, _ORANGE, _GREY = "#2b6ca3", "#d1701f", "#666666"
+_BLUE, _GREY = "#2b6ca3", "#666666"
 _DPI = 150
 _BINS = 30
 #: Points that get their name written next to them: the ones a reader would ask about.
@@ -89,45 +89,6 @@ def parity_plot(
     _save(figure, path)
 
 
-def history_plot(path: str | os.PathLike[str], history: Sequence[Mapping[str, Any]]) -> None:
-    """Training loss, and validation error with its best epoch marked, over the epochs.
-
-    Args:
-        path: file to write, in the format its suffix names.
-        history: one mapping per epoch with ``epoch``, ``loss`` and ``val_mae`` (eV); other keys
-            are ignored, None leaves a gap.
-
-    Raises:
-        InputError: no epochs, a value that is missing or no number, or a file that cannot be
-            written.
-    """
-    if not history:
-        raise InputError("there are no epochs to plot", field="history")
-    epoch, loss, error = (_history_column(history, key) for key in ("epoch", "loss", "val_mae"))
-    figure = _figure(5.4, 4.6)
-    upper, lower = figure.subplots(
-        2, 1, sharex=True, gridspec_kw={"hspace": 0.1, "left": 0.14, "right": 0.97, "top": 0.97}
-    )
-    # A single epoch is a point, which a line would not show.
-    marker = "o" if len(history) == 1 else None
-    upper.plot(epoch, loss, color=_GREY, lw=1.4, marker=marker)
-    lower.plot(epoch, error, color=_BLUE, lw=1.4, marker=marker)
-    upper.set_ylabel("Training loss")
-    lower.set_ylabel("Validation MAE (eV)")
-    lower.set_xlabel("Epoch")
-    lower.xaxis.get_major_locator().set_params(integer=True)
-    if np.isfinite(error).any():
-        best = int(np.nanargmin(error))
-        lower.plot(epoch[best], error[best], "o", ms=5, color=_ORANGE)
-        lower.text(
-            0.97, 0.94, f"best {error[best]:.3f} eV at epoch {epoch[best]:.0f}", color=_ORANGE,
-            transform=lower.transAxes, ha="right", va="top", fontsize=9.5,
-        )  # fmt: skip
-    for axes in (upper, lower):
-        _tidy(axes)
-    _save(figure, path)
-
-
 def _figure(width: float, height: float) -> Figure:
     """A figure drawn by Agg, of the given size in inches, unknown to pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -180,14 +141,6 @@ def _name_largest_errors(
             textcoords="offset points", ha="right" if left else "left", color=_GREY,
             parse_math=False,
         )  # fmt: skip
-
-
-def _history_column(history: Sequence[Mapping[str, Any]], key: str) -> FloatArray:
-    try:
-        column: FloatArray = np.array([row[key] for row in history], dtype=np.float64)
-    except (KeyError, TypeError, ValueError):
-        raise InputError("missing in an epoch, or no number", field=key) from None
-    return column
 
 
 def _tidy(axes: Axes) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, Data
 
 import linegraph
+from linegraph.nn.pool import mean_over_atoms
 
 from ..bands import rock_salt_band
 
@@ -80,3 +81,11 @@ def test_attention_does_not_depend_on_how_structures_are_scored_together(
 def test_heads_divide_the_channels() -> None:
     with pytest.raises(ValueError, match="3 heads do not divide 8 channels"):
         linegraph.nn.AttentionReadout(8, heads=3)
+
+
+def test_plain_data_with_a_batch_vector_is_pooled_by_it() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(5, 4)
+    owner = torch.tensor([0, 0, 1, 1, 1])
+    pooled = mean_over_atoms(x, Data(batch=owner, z=torch.ones(5)))
+    torch.testing.assert_close(pooled, torch.stack([x[:2].mean(0), x[2:].mean(0)]))

@@ -274,6 +274,16 @@ def test_cif_with_symmetry(tmp_path: Path) -> None:
     assert sorted(as_cell(path).numbers.tolist()) == [11] * 4 + [17] * 4
 
 
+def test_cif_with_isotopes_and_names_in_another_encoding(tmp_path: Path) -> None:
+    path = tmp_path / "a.cif"
+    Structure(CUBE, ["Ti", "H", "O"], [[0.0] * 3, [0.5] * 3, [0.5, 0.0, 0.0]]).to(str(path))
+    text = re.sub(r"(?m)^( *)H( +)H0", r"\1D\2D0", path.read_text())
+    text = re.sub(r"(?m)^( *)H( +)H", r"\1D\2D", text)
+    assert " D " in text
+    path.write_bytes(b"# H\xe4gg (1931)\n" + text.encode())
+    assert as_cell(path).numbers.tolist() == [22, 1, 8]
+
+
 def test_wrong_structures_in_files_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.cif"
     half_occupied().to(str(path))

@@ -15,7 +15,7 @@ from PIL import Image
 import training.plots as module
 from linegraph.errors import InputError
 from training.metrics import regression_metrics
-from training.plots import history_plot, parity_plot
+from training.plots import parity_plot
 
 TARGET = np.array([0.2, 0.4, 0.6, 3.0, 1.1])
 PREDICTION = np.array([0.25, 0.3, 0.7, 1.5, -0.2])
@@ -119,40 +119,12 @@ def test_parity_plot_refuses_what_it_cannot_draw(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_history_plot_marks_the_best_epoch(tmp_path: Path, figures: list[Figure]) -> None:
-    history: list[dict[str, Any]] = [
-        {"epoch": 1, "loss": 2.0, "val_mae": 0.9, "lr": 0.1},
-        {"epoch": 2, "loss": 1.0, "val_mae": None},
-        {"epoch": 3, "loss": 0.8, "val_mae": 0.4},
-        {"epoch": 4, "loss": 0.7, "val_mae": 0.5},
-    ]
-    history_plot(tmp_path / "h.png", history)
-    upper, lower = figures[0].axes
-    np.testing.assert_array_equal(upper.lines[0].get_ydata(), [2.0, 1.0, 0.8, 0.7])
-    np.testing.assert_array_equal(lower.lines[0].get_ydata(), [0.9, np.nan, 0.4, 0.5])
-    assert "best 0.400 eV at epoch 3" in texts(figures[0])
-
-
-def test_history_plot_without_validation(tmp_path: Path, figures: list[Figure]) -> None:
-    history: list[dict[str, Any]] = [{"epoch": 1, "loss": 2.0, "val_mae": None}]
-    history_plot(tmp_path / "h.png", history)
-    assert texts(figures[0]) == ""
-    assert (tmp_path / "h.png").stat().st_size > 0
-
-
-@pytest.mark.parametrize("history", [[], [{"epoch": 1, "loss": 1.0}], [{"epoch": "one"}]])
-def test_history_plot_refuses_what_it_cannot_draw(
-    tmp_path: Path, history: list[dict[str, Any]]
-) -> None:
-    with pytest.raises(InputError):
-        history_plot(tmp_path / "h.png", history)
-
-
 def test_no_global_state_and_no_import_before_drawing(tmp_path: Path) -> None:
     script = (
         "import sys, training.plots as plots\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "plots.history_plot(sys.argv[1], [{'epoch': 1, 'loss': 1.0, 'val_mae': 1.0}])\n"
+        "metrics = {'r2': None, 'mae': 0.1, 'mae_se': 0.0, 'n': 1}\n"
+        "plots.parity_plot(sys.argv[1], [1.0], [1.1], title='t', metrics=metrics)\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run(
