@@ -64,7 +64,7 @@ def synthetic_shapes(largest: int) -> list[Shape]:
 
 def published_shapes(path: Path, largest: int) -> list[Shape]:
     """The smallest, median and largest band of a file, of those with at most ``largest`` atoms."""
-    bands = sorted((band.cell for band in read_bands(path).bands), key=len)
+    bands = sorted((cell for band in read_bands(path).bands for cell in band.structures), key=len)
     bands = [cell for cell in bands if len(cell) <= largest]
     if not bands:
         return []

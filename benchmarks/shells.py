@@ -213,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     try:
-        cells = [band.cell for band in read_bands(options.data).bands]
+        cells = [cell for band in read_bands(options.data).bands for cell in band.structures]
     except InputError as error:
         parser.error(str(error))
     print(f"{options.data.name}: {len(cells)} bands, {sum(map(len, cells))} atoms")

@@ -2,6 +2,7 @@
 
 from .convert import load_reference_state_dict, reference_state_dict
 from .crystal import SHELL_TOL, crystal_graph, expand
+from .ends import Ends
 from .errors import InputError
 from .graph import CrystalGraph
 from .models import build_model, models
@@ -14,6 +15,7 @@ __all__ = [
     "SHELL_TOL",
     "Cell",
     "CrystalGraph",
+    "Ends",
     "InputError",
     "LineGraph",
     "__version__",

@@ -1,4 +1,4 @@
-"""From a band to the graphs that models look at."""
+"""From a band, or from its two ends, to the graphs that models look at."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from .crystal import SHELL_TOL, crystal_graph, distinct_bonds, graph_of
+from .ends import Ends, as_ends
 from .errors import InputError
 from .graph import CrystalGraph
 from .neighbors import shell_neighbors
@@ -42,8 +43,13 @@ def views(
     - ``"band"`` (or ``"crystal"``): the structure as it is
     - ``"local"``: only bonds of the images, see :func:`local_graph`
 
+    Of :class:`linegraph.Ends`, ``"initial"`` and ``"final"`` are the two structures as they are,
+    each in its own cell. Published final structures may be relaxed, so these graphs can differ
+    from those of the band.
+
     Args:
-        band: a structure (:func:`crystal_graph`) whose atoms 0..4 are images 0..4.
+        band: a structure (:func:`crystal_graph`) whose atoms 0..4 are images 0..4, or
+            :class:`linegraph.Ends`.
         names: views wanted.
         canonical: see :func:`crystal_graph`; the local graph is never canonical.
         shell_tol: see :func:`crystal_graph`.
@@ -57,9 +63,10 @@ def views(
 
     Raises:
         ValueError: unknown view.
-        InputError: unusable structure, fewer than five atoms, or images of different elements.
+        InputError: unusable structure, fewer than five atoms, images of different elements, ends
+            that do not belong together, or a view of the path where only the ends are given.
     """
-    cell = as_cell(band)
+    given = as_ends(band) if isinstance(band, Ends) else as_cell(band)
     settings: dict[str, Any] = {
         "shell_tol": shell_tol,
         "lattice_decimals": lattice_decimals,
@@ -69,17 +76,28 @@ def views(
     for name in names:
         if name not in VIEWS:
             raise ValueError(f"unknown view {name!r}; known are {', '.join(VIEWS)}")
-        if name != "crystal":
-            check_images(cell)
+        cell = _structure_of(given, name)
         if name == "local":
             graph = local_graph(cell, **settings)
         else:
-            gone = {"initial": [1, 2, 3, 4], "final": [0, 1, 2, 3]}.get(name, [])
             graph = crystal_graph(
-                cell.without(gone), max_neighbors=max_neighbors, canonical=canonical, **settings
+                cell, max_neighbors=max_neighbors, canonical=canonical, **settings
             )
         graphs[name] = LineGraph()(graph) if line_graph else graph
     return graphs
+
+
+def _structure_of(given: Cell | Ends[Cell], view: str) -> Cell:
+    """The atoms that a view looks at."""
+    if isinstance(given, Cell):
+        if view != "crystal":
+            check_images(given)
+        return given.without({"initial": [1, 2, 3, 4], "final": [0, 1, 2, 3]}.get(view, []))
+    if view == "initial":
+        return given.initial
+    if view == "final":
+        return given.final
+    raise InputError(f"{view!r} needs the whole path; there are only its two ends")
 
 
 def check_images(cell: Cell) -> None:

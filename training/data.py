@@ -17,6 +17,7 @@ from linegraph.errors import InputError
 from .bands import Band
 from .read import BandSet, read_bands
 from .recipe import Recipe
+from .records import system_of
 from .splits import Split, grouped_folds, grouped_split, published_split, random_split
 from .starter import starter_bands
 
@@ -46,10 +47,11 @@ def _fingerprint(bands: list[Band]) -> str:
     digest = hashlib.sha256()
     for band in bands:
         digest.update(json.dumps([band.name, band.target, band.system, band.family]).encode())
-        for array in (band.cell.lattice, band.cell.frac):
-            # Rounded: the last bits depend on the libraries that built the crystal.
-            digest.update((np.round(array, 9) + 0.0).tobytes())
-        digest.update(band.cell.numbers.tobytes())
+        for cell in band.structures:
+            for array in (cell.lattice, cell.frac):
+                # Rounded: the last bits depend on the libraries that built the crystal.
+                digest.update((np.round(array, 9) + 0.0).tobytes())
+            digest.update(cell.numbers.tobytes())
     return digest.hexdigest()
 
 
@@ -64,6 +66,20 @@ def labelled(bands: BandSet) -> BandSet:
         raise InputError("no record has a target to learn from", file=bands.path, field="target")
     if len(kept) == len(bands.bands):
         return bands
+    return BandSet(kept, bands.skipped, bands.path, bands.fingerprint)
+
+
+def one_path_each(bands: BandSet) -> BandSet:
+    """One record of each system: the one that is numbered 1 or not at all.
+
+    Source: the single-pathway subset of arXiv:2508.06436 (395 of its 559 training records).
+
+    Raises:
+        InputError: there is none.
+    """
+    kept = [b for b in bands.bands if b.name in (system_of(b.name), f"{system_of(b.name)}_1")]
+    if not kept:
+        raise InputError("every record is a further path of its system", file=bands.path)
     return BandSet(kept, bands.skipped, bands.path, bands.fingerprint)
 
 
@@ -99,10 +115,22 @@ def folds_of(bands: BandSet, recipe: Recipe, folds: int) -> list[Split]:
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts of a data set, for a person."""
+    """Counts of a data set, for a person.
+
+    Attributes:
+        records: all of them.
+        with_target: those with a known barrier.
+        ends_only: those with two end structures in place of a band.
+        systems: different compounds.
+        atoms: smallest, median and largest number of atoms, five images or one ion included.
+        barrier: smallest, median and largest E_m in eV, None if none is known.
+        ions: records by migrating ion, the most frequent first.
+        families: records by material class, the most frequent first.
+    """
 
     records: int
     with_target: int
+    ends_only: int
     systems: int
     atoms: tuple[int, float, int]
     barrier: tuple[float, float, float] | None
@@ -111,14 +139,16 @@ class Summary:
 
 
 def summarise(bands: BandSet) -> Summary:
-    """Count what a data set holds; smallest, median and largest of atoms and barriers (eV)."""
-    sizes = [len(band.cell) for band in bands.bands]
+    """Count what a data set holds."""
+    firsts = [band.structures[0] for band in bands.bands]
+    sizes = [len(cell) for cell in firsts]
     targets = [band.target for band in bands.bands if band.target is not None]
-    ions = Counter(SYMBOLS[int(band.cell.numbers[0]) - 1] for band in bands.bands)
+    ions = Counter(SYMBOLS[int(cell.numbers[0]) - 1] for cell in firsts)
     families = Counter(band.family or "(none)" for band in bands.bands)
     return Summary(
         records=len(sizes),
         with_target=len(targets),
+        ends_only=sum(len(band.structures) > 1 for band in bands.bands),
         systems=len({band.system or band.name for band in bands.bands}),
         atoms=(min(sizes), float(np.median(sizes)), max(sizes)),
         barrier=(min(targets), float(np.median(targets)), max(targets)) if targets else None,

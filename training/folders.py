@@ -40,7 +40,8 @@ from linegraph.reading import as_cell
 from linegraph.structure import Cell
 
 from .bands import Band
-from .records import check_band, check_name, system_of
+from .jsonfile import check_name
+from .records import check_band, system_of
 
 COLUMNS = ("file", "name", "target_eV", "system", "class", "source")
 

@@ -7,6 +7,8 @@ The format is one list of objects, as ``.json`` or gzipped as ``.json.gz``:
 ``target``     migration barrier E_m in eV; absent or null where it is not known
 ``atoms``      ``lattice_mat`` 3 x 3 row vectors in Å, ``coords`` N x 3 (fractional; Å if
                ``cartesian`` is true), ``elements`` N symbols; atoms 0..4 are the images
+``atoms_ini``  instead of ``atoms``, together with ``atoms_fin``: the initial and the final
+               structure alone, of the same form; atom 0 is the migrating ion
 ``class``      material class, optional
 ``system``     the compound, optional: by default the name without its pathway number
 ``source``     where the barrier comes from, optional
@@ -18,37 +20,37 @@ Other keys (``formula``, ``abc``, ``angles``, ``props``) are written for other r
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import math
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from linegraph.elements import SYMBOLS, Z_OF
+from linegraph.elements import SYMBOLS
+from linegraph.ends import Ends
 from linegraph.errors import InputError
-from linegraph.overlap import closest_pair
 from linegraph.structure import Cell
 
-from .bands import IMAGES, Band
+from .bands import Band, check_band, check_ends
 from .files import replacing
+from .jsonfile import ENDINGS, cell_of, fallback_name, kind, number, read_list, text
 
-#: How the names of files in this format end.
-ENDINGS = (".json", ".json.gz")
+#: Keys of the structures in a record, by what the fields of each start with in errors.
+_STRUCTURES = {"": "atoms", "initial.": "atoms_ini", "final.": "atoms_fin"}
 
-#: Atoms nearer than this (Å) share a site. Published records hold doubled sites 0.014 Å apart.
-OVERLAP = 0.01
-
-#: Where the fields of a :class:`Cell` come from in a record.
+#: Where the fields of a :class:`Cell`, and of those in :class:`Ends`, come from in a record.
 _FIELDS = {
-    "lattice": "atoms.lattice_mat",
-    "coords": "atoms.coords",
-    "elements": "atoms.elements",
+    f"{part}{field}": f"{structure}.{key}"
+    for part, structure in _STRUCTURES.items()
+    for field, key in {
+        "lattice": "lattice_mat",
+        "coords": "coords",
+        "elements": "elements",
+        "cartesian": "cartesian",
+    }.items()
 }
 
 
@@ -65,11 +67,8 @@ def read_records(path: Path) -> tuple[str, Iterator[Band | InputError]]:
     Raises:
         InputError: the file as a whole cannot be read.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", file=path) from error
-    return hashlib.sha256(data).hexdigest(), _bands(_records(data, path), path)
+    digest, records = read_list(path)
+    return digest, _bands(records, path)
 
 
 def write_bands(path: str | Path, bands: Iterable[Band]) -> None:
@@ -109,79 +108,21 @@ def system_of(name: str) -> str:
     return re.sub(r"(?<=.)_[0-9]+\Z", "", name)
 
 
-def check_band(cell: Cell) -> None:
-    """Refuse a structure that cannot be a band.
-
-    Raises:
-        InputError: fewer than five atoms, images of different elements, or two atoms on one site.
-            The images 1 to 3 may lie on an atom of the host: paths are interpolated, and some
-            published ones run right through an atom.
-    """
-    if len(cell) < IMAGES:
-        raise InputError(
-            f"{len(cell)} atoms, but a band starts with its {IMAGES} images", field="elements"
-        )
-    if len(set(cell.numbers[:IMAGES].tolist())) > 1:
-        found = " ".join(SYMBOLS[z - 1] for z in cell.numbers[:IMAGES])
-        raise InputError(
-            f"atoms 0 to {IMAGES - 1}, the images of one ion, differ: {found}", field="elements"
-        )
-    atoms = list(range(len(cell)))
-    for kept in (atoms[:IMAGES], [0, *atoms[IMAGES - 1 :]]):
-        part = Cell(cell.lattice, cell.frac[kept], cell.numbers[kept])
-        pair = closest_pair(part, OVERLAP)
-        if pair is not None:
-            i, j = kept[pair[0]], kept[pair[1]]
-            raise InputError(
-                f"atoms {i} and {j} are on one site ({pair[2]:.4f} Å apart, periodic images count)",
-                field="coords",
-            )
-
-
-def check_name(name: str) -> str:
-    """The name, if tables and file systems can hold it.
-
-    Raises:
-        InputError: line breaks, tabs or other characters that cannot be printed.
-    """
-    if not name.isprintable():
-        raise InputError("holds characters that cannot be printed")
-    return name
-
-
-def _records(data: bytes, path: Path) -> list[Any]:
-    try:
-        if path.suffix.lower() == ".gz":
-            data = gzip.decompress(data)
-        records = json.loads(data.decode("utf-8-sig"))
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"damaged or no gzip file ({error})", file=path) from error
-    except RecursionError as error:
-        raise InputError("no valid JSON (nested too deeply)", file=path) from error
-    except ValueError as error:
-        raise InputError(f"no valid JSON ({error})", file=path) from error
-    if not isinstance(records, list):
-        raise InputError(f"expected a list of records, got {_kind(records)}", file=path)
-    if not records:
-        raise InputError("the list of records is empty", file=path)
-    return records
-
-
 def _bands(records: list[Any], path: Path) -> Iterator[Band | InputError]:
     numbers: dict[str, int] = {}
-    for number, record in enumerate(records, start=1):
-        place = f"number {number}"
+    for position, record in enumerate(records, start=1):
+        place = f"number {position}"
         try:
             if not isinstance(record, dict):
-                raise InputError(f"expected an object, got {_kind(record)}")
-            sys_name = _text(record, "sys_name")
+                raise InputError(f"expected an object, got {kind(record)}")
+            sys_name = text(record, "sys_name")
             if sys_name:
-                place = f"{sys_name!r} (number {number})"
-            band = _band(record, sys_name or _fallback_name(record, number))
+                place = f"{sys_name!r} (number {position})"
+            band = _band(record, sys_name or fallback_name(record, position))
             if band.name in numbers:
                 field = "sys_name" if sys_name else "jid"
                 raise InputError(f"same name as record number {numbers[band.name]}", field=field)
-            numbers[band.name] = number
+            numbers[band.name] = position
             yield band
         except InputError as error:
             where = _FIELDS.get(error.field or "", error.field)
@@ -189,115 +130,50 @@ def _bands(records: list[Any], path: Path) -> Iterator[Band | InputError]:
 
 
 def _band(record: dict[str, Any], name: str) -> Band:
-    target = _target(record.get("target"))
-    cell = _cell(record)
-    check_band(cell)
+    target = number(record.get("target"), "target")
     return Band(
         name=name,
-        cell=cell,
+        cell=_structure(record),
         target=target,
-        system=_text(record, "system") or system_of(name),
-        family=_text(record, "class"),
-        source=_text(record, "source"),
+        system=text(record, "system") or system_of(name),
+        family=text(record, "class"),
+        source=text(record, "source"),
     )
 
 
-def _cell(record: dict[str, Any]) -> Cell:
-    atoms = record.get("atoms")
-    if atoms is None:
-        ends = "atoms_ini" in record and "atoms_fin" in record
-        why = "; atoms_ini and atoms_fin alone are no path" if ends else ""
-        raise InputError(f"missing{why}", field="atoms")
-    if not isinstance(atoms, dict):
-        raise InputError(f"expected an object, got {_kind(atoms)}", field="atoms")
-    lattice, coords = _numbers(atoms, "lattice_mat"), _numbers(atoms, "coords")
-    # Checked before the lattice is inverted: for Cartesian coordinates, this cell is a stand-in.
-    cell = Cell(lattice, coords, _atomic_numbers(atoms))
-    cartesian = atoms.get("cartesian", False)
-    if not isinstance(cartesian, bool):
-        raise InputError("expected true or false", field="atoms.cartesian")
-    if cartesian:
-        cell = Cell(lattice, np.linalg.solve(lattice.T, coords.T).T, cell.numbers)
+def _structure(record: dict[str, Any]) -> Cell | Ends[Cell]:
+    given = [key for key in _STRUCTURES.values() if record.get(key) is not None]
+    if not given:
+        raise InputError("missing, and so are atoms_ini and atoms_fin", field="atoms")
+    if "atoms" not in given:
+        ends = Ends(_cell(record, "initial."), _cell(record, "final."))
+        check_ends(ends)
+        return ends
+    if len(given) > 1:
+        # A model that looks at the ends could take either, and they may differ.
+        raise InputError("give either this or atoms_ini and atoms_fin, not both", field="atoms")
+    cell = _cell(record, "")
+    check_band(cell)
     return cell
 
 
-def _numbers(atoms: dict[str, Any], key: str) -> NDArray[np.float64]:
-    field = f"atoms.{key}"
-    if atoms.get(key) is None:
-        raise InputError("missing", field=field)
+def _cell(record: dict[str, Any], part: str) -> Cell:
+    key = _STRUCTURES[part]
+    atoms = record.get(key)
+    if atoms is None:
+        raise InputError("missing", field=key)
+    if not isinstance(atoms, dict):
+        raise InputError(f"expected an object, got {kind(atoms)}", field=key)
     try:
-        values = np.array(atoms[key])
-    except ValueError:
-        raise InputError("rows of different lengths", field=field) from None
-    if values.ndim != 2 or values.shape[1] != 3:
-        raise InputError(f"expected rows of 3 numbers, got shape {values.shape}", field=field)
-    # Left to themselves, null would become NaN and "0.5" a number.
-    if values.dtype.kind not in "if":
-        raise InputError("holds something that is not a number", field=field)
-    return values.astype(np.float64)
-
-
-def _atomic_numbers(atoms: dict[str, Any]) -> list[int]:
-    symbols = atoms.get("elements")
-    if symbols is None:
-        raise InputError("missing", field="elements")
-    if not isinstance(symbols, list):
-        raise InputError(f"expected a list of symbols, got {_kind(symbols)}", field="elements")
-    for atom, symbol in enumerate(symbols):
-        if not isinstance(symbol, str) or symbol not in Z_OF:
-            raise InputError(f"atom {atom}: unknown element {symbol!r}", field="elements")
-    return [Z_OF[symbol] for symbol in symbols]
-
-
-def _target(value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InputError(f"expected a number, got {_kind(value)}", field="target")
-    try:
-        target = float(value)
-    except OverflowError:
-        target = math.inf
-    if not math.isfinite(target):
-        raise InputError("NaN or infinite", field="target")
-    return target
-
-
-def _text(record: dict[str, Any], key: str) -> str:
-    value = record.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise InputError(f"expected text, got {_kind(value)}", field=key)
-    try:
-        return check_name(value)
+        return cell_of(atoms)
     except InputError as error:
-        raise error.at(field=key) from None
+        raise InputError(error.problem, field=f"{part}{error.field}") from None
 
 
-def _fallback_name(record: dict[str, Any], number: int) -> str:
-    jid = record.get("jid")
-    if isinstance(jid, int) and not isinstance(jid, bool):
-        return str(jid)
-    return _text(record, "jid") or str(number)
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    return json.dumps(value)
-
-
-def _as_record(band: Band, number: int) -> dict[str, Any]:
-    lattice = band.cell.lattice
-    lengths = np.linalg.norm(lattice, axis=1)
-    unit = lattice / lengths[:, None]
-    cosines = [unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]]
-    elements = [SYMBOLS[z - 1] for z in band.cell.numbers]
+def _as_record(band: Band, position: int) -> dict[str, Any]:
+    elements = _symbols(band.structures[0])
     record: dict[str, Any] = {
-        "jid": number,
+        "jid": position,
         "sys_name": band.name,
         "class": band.family,
         "formula": " ".join(f"{s}{elements.count(s)}" for s in dict.fromkeys(elements)),
@@ -309,13 +185,26 @@ def _as_record(band: Band, number: int) -> dict[str, Any]:
         record["system"] = band.system
     if band.source:
         record["source"] = band.source
-    record["atoms"] = {
-        "lattice_mat": lattice.tolist(),
-        "coords": band.cell.frac.tolist(),
-        "elements": elements,
+    keys = ("atoms_ini", "atoms_fin") if isinstance(band.cell, Ends) else ("atoms",)
+    for key, cell in zip(keys, band.structures, strict=True):
+        record[key] = _as_atoms(cell)
+    return record
+
+
+def _as_atoms(cell: Cell) -> dict[str, Any]:
+    lengths = np.linalg.norm(cell.lattice, axis=1)
+    unit = cell.lattice / lengths[:, None]
+    cosines = [unit[1] @ unit[2], unit[0] @ unit[2], unit[0] @ unit[1]]
+    return {
+        "lattice_mat": cell.lattice.tolist(),
+        "coords": cell.frac.tolist(),
+        "elements": _symbols(cell),
         "abc": lengths.round(6).tolist(),
         "angles": np.degrees(np.arccos(np.clip(cosines, -1, 1))).round(4).tolist(),
         "cartesian": False,
-        "props": [""] * len(elements),
+        "props": [""] * len(cell),
     }
-    return record
+
+
+def _symbols(cell: Cell) -> list[str]:
+    return [SYMBOLS[z - 1] for z in cell.numbers]

@@ -1,14 +1,16 @@
-"""The views of a band."""
+"""The views of a band, and of the two ends of a hop."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from linegraph import Cell, CrystalGraph, InputError, LineGraph, crystal_graph, views
+from linegraph import Cell, CrystalGraph, Ends, InputError, LineGraph, crystal_graph, views
 from linegraph.crystal import SHELL_TOL
 from linegraph.paths import IMAGES, LOCAL_NEIGHBORS, VIEWS, check_images, local_graph
 
@@ -115,6 +117,101 @@ def test_bands_of_other_libraries() -> None:
     structure = structure_of(cell.lattice, cell.numbers.tolist(), cell.frac)
     for name, graph in views(structure, VIEWS).items():
         assert_same(graph, views(cell, [name])[name])
+
+
+def two_ends() -> Ends[Cell]:
+    """A hop whose final structure has a cell and a host of its own."""
+    cell = a_band()
+    initial, final = cell.without([1, 2, 3, 4]), cell.without([0, 1, 2, 3])
+    shift = np.random.default_rng(1).normal(scale=0.01, size=final.frac.shape)
+    return Ends(initial, Cell(1.02 * final.lattice, final.frac + shift, final.numbers))
+
+
+@pytest.mark.parametrize("canonical", [False, True])
+def test_ends_are_taken_as_they_are(canonical: bool) -> None:
+    ends = two_ends()
+    graphs = views(ends, ["final", "initial"], canonical=canonical)
+    assert list(graphs) == ["final", "initial"]
+    for name, cell in ends._asdict().items():
+        assert_same(graphs[name], LineGraph()(crystal_graph(cell, canonical=canonical)))
+    assert_same(graphs["initial"], views(a_band(), ["initial"], canonical=canonical)["initial"])
+    assert graphs["initial"].num_bonds != graphs["final"].num_bonds
+
+
+def test_settings_reach_the_graphs_of_ends() -> None:
+    settings: dict[str, Any] = {"lattice_decimals": 1, "max_neighbors": 4, "dtype": torch.float64}
+    ends = two_ends()
+    graphs = views(ends, ["initial", "final"], shell_tol=0.3, line_graph=False, **settings)
+    for name, cell in ends._asdict().items():
+        assert_same(graphs[name], crystal_graph(cell, shell_tol=0.3, **settings))
+
+
+def test_ends_of_other_libraries(tmp_path: Path) -> None:
+    structure_of = pytest.importorskip("pymatgen.core").Structure
+    ends = two_ends()
+    before, after = (structure_of(c.lattice, c.numbers.tolist(), c.frac) for c in ends)
+    after.to(str(tmp_path / "after.vasp"), fmt="poscar")
+    graphs = views(Ends(before, tmp_path / "after.vasp"), ["initial", "final"])
+    assert_same(graphs["initial"], views(ends, ["initial"])["initial"])
+    assert graphs["final"].num_bonds == views(ends, ["final"])["final"].num_bonds
+
+
+@pytest.mark.parametrize("view", ["band", "local", "crystal"])
+def test_ends_are_no_path(view: str) -> None:
+    with pytest.raises(InputError) as error:
+        views(two_ends(), ["initial", view])
+    assert str(error.value) == f"'{view}' needs the whole path; there are only its two ends"
+
+
+def test_unknown_view_of_ends() -> None:
+    with pytest.raises(ValueError, match="unknown view 'middle'") as error:
+        views(two_ends(), ["middle"])
+    assert not isinstance(error.value, InputError)
+
+
+def end(*numbers: int) -> Cell:
+    return Cell(6 * np.eye(3), np.random.default_rng(0).random((len(numbers), 3)), numbers)
+
+
+BAD_ENDS: dict[str, tuple[Any, Any, str]] = {
+    "an atom lost": (
+        end(3, 8, 8),
+        end(3, 8),
+        "field final.elements: made of Li1 O1, but the initial structure of Li1 O2",
+    ),
+    "another host": (
+        end(3, 8, 25),
+        end(3, 8, 26),
+        "field final.elements: made of Li1 O1 Fe1, but the initial structure of Li1 O1 Mn1",
+    ),
+    "another ion first": (
+        end(3, 8),
+        end(8, 3),
+        "field final.elements: atom 0, the migrating ion, is O, but Li in the initial structure",
+    ),
+    "no structure": (end(3, 8), [3, 8], "field final: list is no structure: .*"),
+    "no file": ("none.cif", end(3, 8), "none.cif, field initial: no such file"),
+}
+
+
+@pytest.mark.parametrize(("initial", "final", "message"), BAD_ENDS.values(), ids=BAD_ENDS.keys())
+def test_ends_that_do_not_belong_together(initial: Any, final: Any, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        views(Ends(initial, final), ["initial"])
+    assert re.fullmatch(message, str(error.value))
+
+
+def test_an_unusable_end_is_told_from_the_other() -> None:
+    atoms = pytest.importorskip("ase").Atoms
+    flat = atoms("LiO", positions=np.eye(3)[:2], cell=np.eye(3) * 5, pbc=[True, True, False])
+    for name, ends in (("initial", Ends(flat, end(3, 8))), ("final", Ends(end(3, 8), flat))):
+        with pytest.raises(InputError, match=f"field {name}.pbc: .* not periodic"):
+            views(ends, ["initial"])
+
+
+def test_the_host_of_ends_may_be_in_another_order() -> None:
+    graphs = views(Ends(end(3, 8, 26, 8), end(3, 26, 8, 8)), ["initial", "final"])
+    assert graphs["final"].z.tolist() == [3, 26, 8, 8]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -161,7 +161,7 @@ def set_(key: str, value: Any) -> Change:
 
 
 BAD: dict[str, tuple[Change, str, str]] = {
-    "no atoms": (lambda r: r.pop("atoms"), "atoms", "missing"),
+    "no atoms": (lambda r: r.pop("atoms"), "atoms", "missing, and so are atoms_ini and atoms_fin"),
     "atoms a list": (set_("atoms", []), "atoms", "expected an object"),
     "no lattice": (pop_atoms("lattice_mat"), "atoms.lattice_mat", "missing"),
     "no coords": (pop_atoms("coords"), "atoms.coords", "missing"),
@@ -281,13 +281,6 @@ def test_a_record_without_usable_name_is_told_by_position(
 @pytest.mark.parametrize("record", [5, None, "LiCoO2_1", [GOOD]], ids=str)
 def test_a_record_has_to_be_an_object(tmp_path: Path, record: Any) -> None:
     assert "record number 2: expected an object" in message_of(written(tmp_path, [GOOD, record]))
-
-
-def test_an_endpoints_file_is_told_apart(tmp_path: Path) -> None:
-    record = renamed("a", atoms_ini=GOOD["atoms"], atoms_fin=GOOD["atoms"])
-    del record["atoms"]
-    message = message_of(written(tmp_path, [record]))
-    assert "field atoms: missing; atoms_ini and atoms_fin alone are no path" in message
 
 
 def test_names_are_unique(tmp_path: Path) -> None:
