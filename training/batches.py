@@ -6,14 +6,19 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch_geometric.data import Batch
 
 from .graphs import GraphSet
 from .recipe import Recipe
 
-#: One pass: graphs by view, targets ``[B]`` in eV (NaN where unknown) and positions ``[B]``.
+#: One pass: graphs by view, targets ``[B]`` in eV or ``[B, P]`` (NaN where unknown) and positions
+#: ``[B]``.
 Part = dict[str, Any]
+
+#: Of every record one value (None or NaN where it is unknown), or a row of them.
+Targets = Sequence[float | None] | Tensor
 
 
 def bytes_per_triplet(recipe: Recipe) -> int:
@@ -107,31 +112,37 @@ class EpochBatches(Sampler[list[list[int]]]):
             yield split_evenly(order[start : start + self.batch_size], self.sizes, self.budget)
 
 
-def collate(graphs: GraphSet, targets: Sequence[float | None], positions: Sequence[int]) -> Part:
+def as_tensor(targets: Targets) -> Tensor:
+    """Targets as a tensor ``[N]`` or ``[N, P]``, NaN where unknown."""
+    if isinstance(targets, Tensor):
+        return targets
+    return torch.tensor([float("nan") if v is None else v for v in targets])
+
+
+def collate(graphs: GraphSet, targets: Targets, positions: Sequence[int]) -> Part:
     """One part of a batch: PyG batches by view, targets and positions."""
+    records = [graphs.graphs[p] for p in positions]
     part: Part = {
-        view: Batch.from_data_list([graphs.graphs[p][view] for p in positions])
-        for view in graphs.views
+        view: Batch.from_data_list([record[view] for record in records]) for view in graphs.views
     }
-    values = [targets[p] for p in positions]
-    part["target"] = torch.tensor([float("nan") if v is None else v for v in values])
     part["position"] = torch.tensor(positions)
+    part["target"] = as_tensor(targets)[part["position"]]
     return part
 
 
 def loader(
-    graphs: GraphSet, targets: Sequence[float | None], batches: EpochBatches, workers: int = 0
+    graphs: GraphSet, targets: Targets, batches: EpochBatches, workers: int = 0
 ) -> DataLoader[list[Part]]:
     """A loader whose items are batches: lists of parts.
 
     Args:
         graphs: of the data set.
-        targets: E_m in eV of every record, None where unknown.
+        targets: of every record.
         batches: which records, in which order.
-        workers: processes that collate; 0 for none (graphs are in memory, collating is cheap).
+        workers: processes that collate; 0 for none.
     """
     return DataLoader(
-        _Parts(graphs, targets),
+        _Parts(graphs, as_tensor(targets)),
         sampler=batches,
         batch_size=None,
         num_workers=workers,
@@ -140,7 +151,7 @@ def loader(
 
 
 class _Parts(torch.utils.data.Dataset[list[Part]]):
-    def __init__(self, graphs: GraphSet, targets: Sequence[float | None]) -> None:
+    def __init__(self, graphs: GraphSet, targets: Tensor) -> None:
         self.graphs = graphs
         self.targets = targets
 

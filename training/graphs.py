@@ -8,40 +8,34 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import joblib
-import torch
-from rich.progress import track
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from rich.progress import Progress
+from safetensors import SafetensorError
 
 import linegraph
 from linegraph import CrystalGraph, InputError
 
-from .bands import Band
-from .files import replacing
+from .shards import Joined, Views, read_shard, write_shard
 
 #: Grows when graphs of the same structure and settings would come out differently.
-GRAPH_VERSION = 2
+GRAPH_VERSION = 3
 
-#: Fields of a stored graph by what they have a row of. Triplets are left to the device that needs
-#: them: they are many times the size and quickly made.
-FIELDS = {
-    "z": "atoms",
-    "pos": "atoms",
-    "edge_end": "atoms",
-    "cell": "cells",
-    "edge_index": "bonds",
-    "edge_vec": "bonds",
-    "multiplicity": "bonds",
-}
+#: Records in one file of the cache: what one process builds at a time, and at most what is built
+#: again after an interruption.
+SHARD = 1024
 
-#: Records for which starting a process pays.
-RECORDS_PER_WORKER = 500
+
+class Record(Protocol):
+    """Anything with a name and a structure."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def cell(self) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,17 +44,18 @@ class GraphSet:
 
     Attributes:
         views: names of the views every record has.
-        graphs: for every record its graph by view, without line graph.
+        graphs: for every record its graph by view, without line graph: in memory, or read from
+            the cache each time one is asked for.
         triplets: for every record the number of bond pairs over all its views.
     """
 
     views: tuple[str, ...]
-    graphs: list[dict[str, CrystalGraph]]
+    graphs: Sequence[Views]
     triplets: list[int]
 
 
 def load_graphs(
-    bands: Sequence[Band],
+    records: Sequence[Record],
     fingerprint: str,
     views: tuple[str, ...],
     settings: dict[str, Any],
@@ -69,33 +64,41 @@ def load_graphs(
     workers: int | None = None,
     progress: bool = True,
 ) -> GraphSet:
-    """Graphs of bands, from the cache if it holds exactly these, else built and cached.
+    """Graphs of records, from the cache if it holds exactly these, else built and cached.
+
+    They stay on disk, in files of 1,024 records each: in memory are those of a batch.
 
     Args:
-        bands: the records.
+        records: bands, or crystals.
         fingerprint: of the file or folder they were read from.
         views: graphs wanted of every record.
         settings: arguments of :func:`linegraph.views`.
         cache: folder of the cache; :func:`default_cache` if None.
-        workers: processes that build, 0 or 1 for none besides this one; by default one per 500
-            records, at most one per core.
+        workers: processes that build, 0 or 1 for none besides this one; by default one per core,
+            at most one per file.
         progress: show a progress bar while building.
 
     Raises:
         InputError: a structure no graph can be made of; the message names the record.
     """
-    key = _key([band.name for band in bands], fingerprint, views, settings)
-    path = (default_cache() if cache is None else cache) / f"{key}.safetensors"
-    found = _read(path, key, len(bands), views)
-    if found is not None:
-        return _graph_set(views, found)
-    built = build_graphs(bands, views, settings, workers, progress)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, key, built)
-    except (OSError, InputError, SafetensorError) as error:
-        warnings.warn(f"graphs were not cached: {error}", stacklevel=2)
-    return built
+    folder = default_cache() if cache is None else cache
+    jobs: list[_Job] = []
+    for start in range(0, len(records), SHARD):
+        members = records[start : start + SHARD]
+        key = _key([record.name for record in members], fingerprint, views, settings)
+        jobs.append(_Job(members, folder / f"{key}.safetensors", key))
+    parts = [_read(job, views) for job in jobs]
+    missing = [i for i, part in enumerate(parts) if part is None]
+    if missing:
+        built = _build_all([jobs[i] for i in missing], views, settings, workers, progress)
+        for i, part in zip(missing, built, strict=True):
+            parts[i] = part
+    whole = [part for part in parts if part is not None]
+    return GraphSet(
+        views,
+        Joined([part.graphs for part in whole]),
+        list(chain.from_iterable(part.triplets for part in whole)),
+    )
 
 
 def default_cache() -> Path:
@@ -114,40 +117,68 @@ def count_triplets(graph: CrystalGraph) -> int:
 
 
 def build_graphs(
-    bands: Sequence[Band],
-    views: tuple[str, ...],
-    settings: dict[str, Any],
-    workers: int | None = None,
-    progress: bool = False,
+    records: Sequence[Record], views: tuple[str, ...], settings: dict[str, Any]
 ) -> GraphSet:
-    """Graphs of bands without the cache; arguments as of :func:`load_graphs`."""
-    if workers is None:
-        workers = max(1, min(os.cpu_count() or 1, len(bands) // RECORDS_PER_WORKER))
-    jobs = (joblib.delayed(_graphs_of)(band, views, settings) for band in bands)
-    results: Iterator[dict[str, CrystalGraph]] = joblib.Parallel(
-        n_jobs=max(1, workers), return_as="generator"
-    )(jobs)
-    bar = track(
-        results,
-        description="Building graphs",
-        total=len(bands),
-        disable=not progress,
-        transient=True,
-    )
-    return _graph_set(views, list(bar))
-
-
-def _graph_set(views: tuple[str, ...], graphs: list[dict[str, CrystalGraph]]) -> GraphSet:
+    """Graphs of records in memory, without the cache; arguments as of :func:`load_graphs`."""
+    graphs = [_graphs_of(record, views, settings) for record in records]
     return GraphSet(views, graphs, [sum(map(count_triplets, g.values())) for g in graphs])
 
 
-def _graphs_of(
-    band: Band, views: tuple[str, ...], settings: dict[str, Any]
-) -> dict[str, CrystalGraph]:
+@dataclass(frozen=True)
+class _Job:
+    """Records that share a file of the cache."""
+
+    records: Sequence[Record]
+    path: Path
+    key: str
+
+
+def _read(job: _Job, views: tuple[str, ...]) -> GraphSet | None:
+    found = read_shard(job.path, job.key, views)
+    return None if found is None else GraphSet(views, *found)
+
+
+def _build_all(
+    jobs: Sequence[_Job],
+    views: tuple[str, ...],
+    settings: dict[str, Any],
+    workers: int | None,
+    progress: bool,
+) -> Iterator[GraphSet]:
+    if workers is None:
+        workers = min(os.cpu_count() or 1, len(jobs))
+    results = joblib.Parallel(n_jobs=max(1, workers), return_as="generator")(
+        joblib.delayed(_build)(job, views, settings) for job in jobs
+    )
+    total = sum(len(job.records) for job in jobs)
+    with Progress(transient=True, disable=not progress) as bar:
+        task = bar.add_task("Building graphs", total=total)
+        for job, (built, problem) in zip(jobs, results, strict=True):
+            if problem:
+                warnings.warn(f"graphs were not cached: {problem}", stacklevel=4)
+            bar.update(task, advance=len(job.records))
+            graphs = built or _read(job, views)
+            yield graphs or build_graphs(job.records, views, settings)
+
+
+def _build(
+    job: _Job, views: tuple[str, ...], settings: dict[str, Any]
+) -> tuple[GraphSet | None, str]:
+    """Build the graphs of a file and write it; the graphs come back only if that fails."""
+    built = build_graphs(job.records, views, settings)
     try:
-        return linegraph.views(band.cell, views, line_graph=False, **settings)
+        job.path.parent.mkdir(parents=True, exist_ok=True)
+        write_shard(job.path, job.key, views, built.graphs, built.triplets)
+    except (OSError, InputError, SafetensorError) as error:
+        return built, str(error)
+    return None, ""
+
+
+def _graphs_of(record: Record, views: tuple[str, ...], settings: dict[str, Any]) -> Views:
+    try:
+        return linegraph.views(record.cell, views, line_graph=False, **settings)
     except InputError as error:
-        raise error.at(record=repr(band.name)) from None
+        raise error.at(record=repr(record.name)) from None
 
 
 def _key(
@@ -155,56 +186,3 @@ def _key(
 ) -> str:
     text = json.dumps([GRAPH_VERSION, fingerprint, list(views), settings, list(names)])
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _join_dim(name: str) -> int:
-    return 1 if name == "edge_index" else 0
-
-
-def _write(path: Path, key: str, graphs: GraphSet) -> None:
-    tensors: dict[str, Tensor] = {}
-    for view in graphs.views:
-        members = [g[view] for g in graphs.graphs]
-        tensors[f"{view}.atoms"] = torch.tensor([g.num_nodes for g in members])
-        tensors[f"{view}.bonds"] = torch.tensor([g.num_bonds for g in members])
-        for name in FIELDS:
-            rows = torch.cat([g[name] for g in members], _join_dim(name))
-            tensors[f"{view}.{name}"] = rows.contiguous()
-    metadata = {"key": key, "digest": _digest(tensors)}
-    with replacing(path) as partial:
-        save_file(tensors, partial, metadata)
-
-
-def _read(
-    path: Path, key: str, records: int, views: tuple[str, ...]
-) -> list[dict[str, CrystalGraph]] | None:
-    """What a cache file holds, or None unless it is whole and the one asked for."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError):
-        return None
-    if metadata.get("key") != key or metadata.get("digest") != _digest(tensors):
-        return None
-    graphs: list[dict[str, CrystalGraph]] = [{} for _ in range(records)]
-    for view in views:
-        ends = {
-            "atoms": [0, *tensors[f"{view}.atoms"].cumsum(0).tolist()],
-            "bonds": [0, *tensors[f"{view}.bonds"].cumsum(0).tolist()],
-            "cells": list(range(records + 1)),
-        }
-        for name, rows in FIELDS.items():
-            for graph, (start, end) in zip(graphs, pairwise(ends[rows]), strict=True):
-                piece = tensors[f"{view}.{name}"].narrow(_join_dim(name), start, end - start)
-                graph.setdefault(view, CrystalGraph())[name] = piece
-    return graphs
-
-
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
-    return digest.hexdigest()

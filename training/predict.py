@@ -1,11 +1,11 @@
-"""Barriers from a trained model."""
+"""Barriers, or properties, from a trained model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from linegraph import InputError
 
@@ -27,9 +27,24 @@ def predict(
     Raises:
         InputError: a prediction is NaN or infinite.
     """
+    values: list[float] = outputs(model, graphs, positions, device).tolist()
+    return values
+
+
+def outputs(
+    model: nn.Module,
+    graphs: GraphSet,
+    positions: Sequence[int] | None = None,
+    device: str = "cpu",
+) -> Tensor:
+    """What the model says of some records: ``[n]``, or ``[n, P]`` of a model with P outputs.
+
+    Raises:
+        InputError: an output is NaN or infinite.
+    """
     positions = range(len(graphs.graphs)) if positions is None else positions
     batches = EpochBatches(positions, graphs.triplets, batch_size=64, budget=BUDGET)
-    found: dict[int, float] = {}
+    found: dict[int, Tensor] = {}
     kind = "cuda" if device == "auto" and torch.cuda.is_available() else device
     where = torch.device("cpu" if kind == "auto" else kind)
     model = model.to(where).eval()
@@ -37,9 +52,8 @@ def predict(
         for parts in loader(graphs, [None] * len(graphs.graphs), batches):
             for part in parts:
                 views = {view: part[view].to(where) for view in graphs.views}
-                values = model(views).cpu().tolist()
-                found.update(zip(part["position"].tolist(), values, strict=True))
+                found.update(zip(part["position"].tolist(), model(views).cpu(), strict=True))
     for position, value in found.items():
-        if not torch.isfinite(torch.tensor(value)):
-            raise InputError(f"the prediction is {value}", record=position)
-    return [found[p] for p in positions]
+        if not torch.isfinite(value).all():
+            raise InputError(f"the prediction is {value.tolist()}", record=position)
+    return torch.stack([found[p] for p in positions]) if found else torch.empty(0)

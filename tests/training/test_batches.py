@@ -11,17 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bands import some_bands
+from training import graphs as graphs_module
 from training.batches import (
     EpochBatches,
+    Part,
+    Targets,
+    as_tensor,
     bytes_per_triplet,
     collate,
     loader,
     split_evenly,
     triplet_budget,
 )
-from training.graphs import build_graphs
+from training.graphs import GraphSet, build_graphs, load_graphs
 from training.recipe import Recipe
 
+NAN = float("nan")
 SETTINGS = {"canonical": False, "shell_tol": 1e-3, "lattice_decimals": None}
 
 sizes_ = st.lists(st.integers(0, 300), min_size=1, max_size=40)
@@ -117,6 +122,84 @@ def test_loader_gives_parts_within_the_budget(workers: int) -> None:
     assert len(found[0]) > 1
 
 
+@pytest.mark.parametrize(
+    ("given_", "expected"),
+    [
+        ([0.5, None, NAN], [0.5, NAN, NAN]),
+        ([], []),
+        (torch.tensor([0.5, NAN]), [0.5, NAN]),
+        (torch.tensor([[0.5, NAN], [NAN, 2.0]]), [[0.5, NAN], [NAN, 2.0]]),
+    ],
+)
+def test_targets_are_tensors(given_: Targets, expected: list[float]) -> None:
+    found = as_tensor(given_)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, torch.tensor(expected), rtol=0, atol=0, equal_nan=True)
+
+
+def test_targets_of_several_properties() -> None:
+    """Row by row those of the records, unknown ones too."""
+    graphs = build_graphs(some_bands(4), ("band",), SETTINGS)
+    targets = torch.arange(12.0).reshape(4, 3)
+    targets[2, 1] = NAN
+    part = collate(graphs, targets, [2, 0])
+    expected = torch.tensor([[6.0, NAN, 8.0], [0.0, 1.0, 2.0]])
+    torch.testing.assert_close(part["target"], expected, rtol=0, atol=0, equal_nan=True)
+    batches = EpochBatches([3, 2, 1], graphs.triplets, 2, 10**9)
+    found = [part["target"] for [part] in loader(graphs, targets, batches)]
+    assert [len(target) for target in found] == [2, 1]
+    torch.testing.assert_close(torch.cat(found), targets[[3, 2, 1]], equal_nan=True)
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GraphSet:
+    """Graphs that are read from several files."""
+    monkeypatch.setattr(graphs_module, "SHARD", 2)
+    return load_graphs(
+        some_bands(6), "f", ("initial", "band"), SETTINGS, cache=tmp_path, workers=1, progress=False
+    )
+
+
+def assert_same_part(found: Part, expected: Part) -> None:
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        if torch.is_tensor(value):
+            torch.testing.assert_close(found[name], value, rtol=0, atol=0, equal_nan=True)
+            continue
+        assert set(found[name].keys()) == set(value.keys())
+        assert found[name].num_graphs == value.num_graphs
+        for key in value.keys():  # noqa: SIM118
+            assert torch.equal(found[name][key], value[key]), key
+
+
+@pytest.mark.filterwarnings("ignore:.*will create .* worker processes")
+@pytest.mark.parametrize("used", [False, True])
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_workers_give_the_same_batches(workers: int, used: bool, cached: GraphSet) -> None:
+    """Those of graphs in memory; whether or not this process has read from the files, too."""
+    memory = build_graphs(some_bands(6), cached.views, SETTINGS)
+    targets = torch.tensor([[0.1 * i, NAN if i % 2 else 1.0] for i in range(6)])
+    if used:
+        assert len(list(cached.graphs)) == 6
+    ours, theirs = (
+        EpochBatches(range(6), memory.triplets, 4, max(memory.triplets) * 2, shuffle=True, seed=1)
+        for _ in range(2)
+    )
+    feeding = loader(cached, targets, ours, workers)
+    drawn = []
+    for epoch in range(2):
+        ours.set_epoch(epoch)
+        theirs.set_epoch(epoch)
+        found = list(feeding)
+        expected = list(loader(memory, targets, theirs))
+        assert [len(batch) for batch in found] == [len(batch) for batch in expected]
+        for batch, other in zip(found, expected, strict=True):
+            for part, whole in zip(batch, other, strict=True):
+                assert_same_part(part, whole)
+                drawn.append(part["position"].tolist())
+    assert sorted(p for part in drawn for p in part) == sorted([*range(6)] * 2)
+
+
 def test_budget_is_memory() -> None:
     recipe = Recipe(summary="", memory_gib=2.0)
     assert triplet_budget(recipe) == 2 * 2**30 // bytes_per_triplet(recipe)
@@ -142,7 +225,7 @@ torch.set_num_threads(1)
 hidden, layers, records = map(int, sys.argv[1:])
 recipe = Recipe(summary="", hidden=hidden, alignn_layers=layers, conv_layers=2, embedding=32)
 bands = [Band(str(i), rock_salt_band(jitter=i)) for i in range(records)]
-graphs = build_graphs(bands, ("band",), recipe.graph_settings, workers=1)
+graphs = build_graphs(bands, ("band",), recipe.graph_settings)
 model = linegraph.build_model(recipe.model, **recipe.model_config)
 
 def peak():

@@ -18,17 +18,25 @@ from linegraph import CrystalGraph, InputError
 from linegraph.structure import Cell
 from tests.bands import rock_salt_band, some_bands
 from training import graphs as module
+from training import shards
 from training.bands import Band
 from training.graphs import GraphSet, build_graphs, count_triplets, default_cache, load_graphs
 
 VIEWS = ("initial", "final", "band", "local")
 SETTINGS: dict[str, Any] = {"canonical": False, "shell_tol": 1e-3, "lattice_decimals": None}
 BANDS = some_bands(4)
+FIVE = some_bands(5)
 
 
 def load(cache: Path, bands: list[Band] = BANDS, fingerprint: str = "f", **more: Any) -> GraphSet:
     values = {"views": VIEWS, "settings": SETTINGS, "workers": 1, "progress": False, **more}
     return load_graphs(bands, fingerprint, cache=cache, **values)
+
+
+@pytest.fixture
+def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two records a file. Other processes do not see this, but they are given whole files."""
+    monkeypatch.setattr(module, "SHARD", 2)
 
 
 @pytest.fixture
@@ -163,58 +171,171 @@ def test_damaged_file_is_built_anew(name: str, tmp_path: Path, builds: list[int]
     assert len(builds) == 2
 
 
-def test_no_byte_of_the_header_can_be_wrong(tmp_path: Path) -> None:
-    expected = load(tmp_path, BANDS[:1])
-    (path,) = tmp_path.iterdir()
-    content = path.read_bytes()
-    header = 8 + int.from_bytes(content[:8], "little")
-    key = path.stem
-    for position in range(0, header, 5):
-        for bit in (0, 5):
-            changed = bytearray(content)
-            changed[position] ^= 1 << bit
-            path.write_bytes(changed)
-            found = module._read(path, key, 1, VIEWS)
-            if found is not None:  # blanks around names are nobody's
-                assert_same(module._graph_set(VIEWS, found), expected)
-
-
 def test_folder_in_place_of_the_file(tmp_path: Path) -> None:
-    expected = load(tmp_path)
+    load(tmp_path)
     (path,) = tmp_path.iterdir()
     path.unlink()
     path.mkdir()
     with pytest.warns(UserWarning, match="not cached"):
-        assert_same(load(tmp_path), expected)
-
-
-def test_unwritable_cache_only_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.warns(UserWarning, match="not cached"):
-        found = load(tmp_path / "file" / "cache")
+        found = load(tmp_path)
     assert_same(found, build_graphs(BANDS, VIEWS, SETTINGS))
 
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_unwritable_cache_only_warns(workers: int, tmp_path: Path, small_files: None) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.warns(UserWarning, match="not cached"):
+        found = load(tmp_path / "file" / "cache", FIVE, workers=workers)
+    assert_same(found, build_graphs(FIVE, VIEWS, SETTINGS))
+
+
+def test_full_disk_only_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: Any) -> None:
         raise SafetensorError("No space left on device")
 
-    monkeypatch.setattr(module, "save_file", full)
+    monkeypatch.setattr(shards, "save_file", full)
     with pytest.warns(UserWarning, match="No space left"):
-        assert_same(load(tmp_path / "cache"), found)
+        found = load(tmp_path / "cache")
+    assert_same(found, build_graphs(BANDS, VIEWS, SETTINGS))
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_workers_build_the_same(tmp_path: Path) -> None:
-    expected = build_graphs(BANDS, VIEWS, SETTINGS, workers=1)
-    for workers in (0, 2):
-        assert_same(build_graphs(BANDS, VIEWS, SETTINGS, workers=workers), expected)
+def test_file_lost_as_soon_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "read_shard", lambda *args: None)
+    assert_same(load(tmp_path), build_graphs(BANDS, VIEWS, SETTINGS))
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_several_files(workers: int, tmp_path: Path, small_files: None, builds: list[int]) -> None:
+    expected = build_graphs(FIVE, VIEWS, SETTINGS)
+    found = load(tmp_path, FIVE, workers=workers)
+    assert_same(found, expected)
+    assert len(list(tmp_path.iterdir())) == 3
+    # In this process: that of the other processes is not seen here.
+    assert builds == ([2, 2, 1] if workers < 2 else [])
+    builds.clear()
+    assert_same(load(tmp_path, FIVE, workers=workers), expected)
+    assert builds == []
+
+
+def test_no_records(tmp_path: Path) -> None:
+    found = load(tmp_path, [])
+    assert (len(found.graphs), found.triplets) == (0, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def states(folder: Path) -> dict[str, tuple[int, int]]:
+    """Of every file which one it is, and when it was written."""
+    return {f.name: (f.stat().st_ino, f.stat().st_mtime_ns) for f in folder.iterdir()}
+
+
+@pytest.mark.parametrize("how", ["missing", "truncated", "last byte"])
+@pytest.mark.parametrize("which", [[0], [1], [2], [0, 2]])
+def test_only_what_is_damaged_is_rebuilt(
+    which: list[int], how: str, tmp_path: Path, small_files: None, builds: list[int]
+) -> None:
+    # In the order of the records: each load adds one file.
+    order: list[Path] = []
+    for end in (2, 4, 5):
+        load(tmp_path, FIVE[:end])
+        order += sorted(set(tmp_path.iterdir()) - set(order))
+    assert builds == [2, 2, 1]
+    before = states(tmp_path)
+    for number in which:
+        content = order[number].read_bytes()
+        if how == "missing":
+            order[number].unlink()
+        else:
+            order[number].write_bytes(DAMAGES[how](content))
+    builds.clear()
+    assert_same(load(tmp_path, FIVE), build_graphs(FIVE, VIEWS, SETTINGS))
+    assert builds == [[2, 2, 1][number] for number in which]
+    after = states(tmp_path)
+    assert sorted(after) == sorted(before)
+    for number, path in enumerate(order):
+        assert (after[path.name] == before[path.name]) == (number not in which)
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, InputError("no"), MemoryError])
+def test_interrupted_building_keeps_what_is_finished(
+    interruption: Any,
+    tmp_path: Path,
+    small_files: None,
+    builds: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build = module.build_graphs
+
+    def interrupted(*args: Any) -> GraphSet:
+        if len(builds) == 2:
+            raise interruption
+        return build(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "build_graphs", interrupted)
+        with pytest.raises((KeyboardInterrupt, InputError, MemoryError)):
+            load(tmp_path, FIVE)
+    before = states(tmp_path)
+    assert len(before) == 2
+    builds.clear()
+    assert_same(load(tmp_path, FIVE), build_graphs(FIVE, VIEWS, SETTINGS))
+    assert builds == [1]
+    assert before.items() <= states(tmp_path).items()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (None, 8, 4, 1),  # all in one file
+        (None, 8, 5, 3),  # a process each
+        (None, 2, 5, 2),
+        (None, None, 5, 1),
+        (0, 8, 5, 1),
+        (1, 8, 5, 1),
+        (2, 1, 5, 2),
+    ],
+)
+def test_number_of_processes(
+    case: tuple[int | None, int | None, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers, cores, records, processes = case
+    seen: list[int] = []
+    parallel = module.joblib.Parallel
+
+    def noted(n_jobs: int, **more: Any) -> Any:
+        seen.append(n_jobs)
+        return parallel(n_jobs=1, **more)
+
+    monkeypatch.setattr(module.joblib, "Parallel", noted)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(module, "SHARD", 4 if records == 4 else 2)
+    load(tmp_path, FIVE[:records], workers=workers)
+    assert seen == [processes]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_structure_no_graph_can_be_made_of_is_named(workers: int) -> None:
+def test_structure_no_graph_can_be_made_of_is_named(
+    workers: int, tmp_path: Path, small_files: None
+) -> None:
     lonely = Cell(np.diag([9e4, 9e4, 9e4]), [[0.1 * i, 0, 0] for i in range(5)], [3] * 5)
+    bands = [*FIVE, Band("lonely", lonely)]
     with pytest.raises(InputError, match="record 'lonely'") as caught:
-        build_graphs([BANDS[0], Band("lonely", lonely)], VIEWS, SETTINGS, workers=workers)
+        load(tmp_path, bands, workers=workers)
     assert caught.value.record == "'lonely'"
+    # Other processes are ended where they are.
+    if workers == 1:
+        assert len(list(tmp_path.iterdir())) == 2
+    assert_same(load(tmp_path, FIVE), build_graphs(FIVE, VIEWS, SETTINGS))
+
+
+def test_changes_of_a_graph_never_reach_the_file(tmp_path: Path) -> None:
+    found = load(tmp_path)
+    graph = found.graphs[1]["band"]
+    graph["more"] = torch.ones(1)
+    graph.pos = graph.pos + 1
+    assert "more" not in found.graphs[1]["band"]
+    graph["edge_vec"] *= 2
+    assert_same(load(tmp_path), build_graphs(BANDS, VIEWS, SETTINGS))
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
