@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from .nn import LinearHead
+
 # Ours on the left, the reference's on the right, for the pieces of a name.
 _MLP = {"linear": "layer.0", "norm": "layer.1"}
 _CONV = {
@@ -26,12 +28,19 @@ _READOUT = {"query": "linear_q", "key": "linear_k", "value": "linear_v", "norm":
 _STACK = {"trunk": "", "short": "_1"}
 
 
-def reference_name(name: str) -> str:
+def reference_name(name: str, linear_head: bool = False) -> str:
     """The reference's name of one of our parameters or buffers.
+
+    Args:
+        name: our name.
+        linear_head: whether the model ends in a :class:`linegraph.nn.LinearHead` (ALIGNN and the
+            SCRATCH models), whose ``output`` is ``fc`` there; that of other heads is ``fc_out``.
 
     Raises:
         KeyError: the reference has no such tensor.
     """
+    if linear_head and (match := _LINEAR.fullmatch(name)):
+        return f"fc.{match['rest']}"
     for pattern, replace in _RULES:
         if match := pattern.fullmatch(name):
             return replace(match)
@@ -42,6 +51,8 @@ def _scalar(kind: str, match: re.Match[str]) -> str:
     inner = f".{_MLP[match['layer']]}" if match["layer"] else ""
     return f"{kind}_embedding.{_SCALAR[match['part']]}{inner}.{match['rest']}"
 
+
+_LINEAR = re.compile(r"head\.output\.(?P<rest>\w+)")
 
 _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]] = [
     (
@@ -88,6 +99,36 @@ _RULES: list[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]] = [
 ]
 
 
+def reference_names(model: nn.Module) -> dict[str, str]:
+    """The reference's name of every tensor of a model, by our name.
+
+    Raises:
+        KeyError: the reference has no such model.
+    """
+    linear = isinstance(getattr(model, "head", None), LinearHead)
+    return {name: reference_name(name, linear) for name in model.state_dict()}
+
+
+def reference_differences(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """What keeps a state dict with the reference's names from being one of a model.
+
+    Returns:
+        Names that are ``"missing"`` or ``"unexpected"``, and tensors of another ``"shape"``
+        (name and both shapes); only those of the three that hold something.
+    """
+    own = reference_state_dict(model)
+    found = {
+        "missing": sorted(set(own) - set(state)),
+        "unexpected": sorted(set(state) - set(own)),
+        "shape": [
+            f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
+            for name, tensor in own.items()
+            if name in state and state[name].shape != tensor.shape
+        ],
+    }
+    return {what: which for what, which in found.items() if which}
+
+
 def load_reference_state_dict(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load a state dict with the reference's parameter names into one of our models.
 
@@ -99,26 +140,15 @@ def load_reference_state_dict(model: nn.Module, state: Mapping[str, Tensor]) -> 
         ValueError: names missing or unexpected, or shapes that differ; the message lists them
             all, and the model is left as it was.
     """
-    own = model.state_dict()
-    names = {reference_name(name): name for name in own}
-    missing = sorted(set(names) - set(state))
-    unexpected = sorted(set(state) - set(names))
-    wrong = [
-        f"{theirs} {tuple(state[theirs].shape)} instead of {tuple(own[ours].shape)}"
-        for theirs, ours in names.items()
-        if theirs in state and state[theirs].shape != own[ours].shape
-    ]
-    problems = [
-        f"{what}: {', '.join(which)}"
-        for what, which in (("missing", missing), ("unexpected", unexpected), ("shape", wrong))
-        if which
-    ]
-    if problems:
-        raise ValueError("not a state dict of this model; " + "; ".join(problems))
+    if differences := reference_differences(model, state):
+        listed = "; ".join(f"{what}: {', '.join(which)}" for what, which in differences.items())
+        raise ValueError(f"not a state dict of this model; {listed}")
+    names = reference_names(model)
     with torch.no_grad():
-        model.load_state_dict({ours: state[theirs] for theirs, ours in names.items()})
+        model.load_state_dict({ours: state[theirs] for ours, theirs in names.items()})
 
 
 def reference_state_dict(model: nn.Module) -> dict[str, Tensor]:
     """The model's tensors under the reference's names; inverse of the loader."""
-    return {reference_name(name): tensor for name, tensor in model.state_dict().items()}
+    names = reference_names(model)
+    return {names[name]: tensor for name, tensor in model.state_dict().items()}
