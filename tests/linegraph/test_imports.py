@@ -21,6 +21,7 @@ OPTIONAL = [
     "rich",
     "safetensors",
     "sklearn",
+    "spglib",
     "torch_scatter",
     "training",
     "vesin",

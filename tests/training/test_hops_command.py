@@ -1,0 +1,44 @@
+"""From a structure file to hops and a file of bands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from linegraph import Cell, InputError
+from training.hops_command import find_hops
+from training.read import read_bands
+
+from ..linegraph.test_hops import structure
+
+
+@pytest.fixture(scope="module")
+def olivine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("crystals") / "olivine.cif"
+    structure("LiFePO4").to(str(path))
+    return path
+
+
+def test_hops_and_their_bands(olivine: Path, tmp_path: Path) -> None:
+    found = find_hops(olivine, tmp_path / "bands.json.gz")
+    assert [row.band.name for row in found] == ["LiFePO4_1", "LiFePO4_2"]
+    assert [row.band.system for row in found] == ["LiFePO4", "LiFePO4"]
+    assert [row.hop.length for row in found] == pytest.approx([3.005, 4.692], abs=1e-3)
+    assert found[0].approach == pytest.approx(1.45, abs=0.01)
+    written = read_bands(tmp_path / "bands.json.gz").bands
+    assert [band.name for band in written] == ["LiFePO4_1", "LiFePO4_2"]
+    assert all(isinstance(band.cell, Cell) and band.target is None for band in written)
+
+
+def test_options_reach_the_search(olivine: Path) -> None:
+    assert len(find_hops(olivine, max_length=3.5)) == 1
+    assert len(find_hops(olivine, max_length=3.5, min_width=4.0)[0].band.cell) == 28 + 3
+    assert [row.hop.ion for row in find_hops(olivine, ion="Fe", max_length=4.0)] == ["Fe"]
+
+
+def test_problems_name_the_file(olivine: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"olivine\.cif, field max_length: no hop of Li"):
+        find_hops(olivine, max_length=1.0)
+    with pytest.raises(InputError, match=r"bands\.txt: the name must end in \.json"):
+        find_hops(olivine, tmp_path / "bands.txt")

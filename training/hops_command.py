@@ -1,0 +1,90 @@
+"""What the command ``hops`` does: a crystal structure in, its distinct hops and their bands out."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+from numpy.typing import ArrayLike
+
+from linegraph.elements import SYMBOLS
+from linegraph.errors import InputError
+from linegraph.hops import CLEARANCE, Hop, hops
+from linegraph.reading import as_cell
+from linegraph.structure import Cell
+from linegraph.supercell import MIN_WIDTH, band_of, closest_approach
+
+from .bands import Band
+from .records import write_bands
+
+
+class FoundHop(NamedTuple):
+    """A hop of a structure file and its band.
+
+    Attributes:
+        hop: see :class:`linegraph.hops.Hop`.
+        band: named by formula and position (``LiFePO4_1``), without a barrier.
+        approach: least distance of an image to an atom of the host, Å.
+    """
+
+    hop: Hop
+    band: Band
+    approach: float
+
+
+def find_hops(
+    path: str | PathLike[str],
+    out: str | Path | None = None,
+    *,
+    ion: str | None = None,
+    max_length: float | None = None,
+    empty_sites: ArrayLike | None = None,
+    symprec: float = 1e-2,
+    clearance: float = CLEARANCE,
+    min_width: float = MIN_WIDTH,
+    idpp: bool = False,
+) -> list[FoundHop]:
+    """Find the distinct hops of a structure and make their bands.
+
+    Args:
+        path: a structure file that pymatgen reads.
+        out: a file (``.json``, ``.json.gz``) to write the bands to, as ``predict`` reads them.
+        ion: see :func:`linegraph.hops.hops`, as for the next four.
+        max_length: Å.
+        empty_sites: fractional coordinates.
+        symprec: Å.
+        clearance: Å.
+        min_width: see :func:`linegraph.supercell.band_of`, Å.
+        idpp: see there.
+
+    Returns:
+        The hops, sorted by length.
+
+    Raises:
+        InputError: whatever is wrong, naming the file.
+    """
+    path = Path(path)
+    try:
+        cell = as_cell(path)
+        system = _formula(cell)
+        found = []
+        for number, hop in enumerate(
+            hops(cell, ion, max_length, empty_sites, symprec, clearance=clearance), start=1
+        ):
+            band = band_of(cell, hop, min_width, idpp)
+            record = Band(f"{system}_{number}", band, system=system)
+            found.append(FoundHop(hop, record, closest_approach(band)))
+    except InputError as error:
+        raise error.at(file=path) from None
+    if out is not None:
+        write_bands(out, [row.band for row in found])
+    return found
+
+
+def _formula(cell: Cell) -> str:
+    from pymatgen.core import Composition
+
+    symbols = [SYMBOLS[z - 1] for z in cell.numbers.tolist()]
+    formula: str = Composition({s: symbols.count(s) for s in set(symbols)}).reduced_formula
+    return formula
