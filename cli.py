@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import traceback
 from pathlib import Path
-from typing import Any
 
 # Large tensors on huge pages: page faults are most of the cost of a fresh one on a CPU. PyTorch
 # reads this when it is loaded.
@@ -14,80 +11,19 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 import click
 
-CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
-
-
-#: Exit code of a program that was stopped from outside, as shells have it.
-INTERRUPTED = 130
-
-
-class Commands(click.Group):
-    """Turns what goes wrong into one line and an exit code: 2 for input, 1 for our own faults."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        from linegraph.errors import InputError
-
-        # Asked for here, where the command's own parsing has not consumed the words yet.
-        debug = "--debug" in ctx.args
-        try:
-            return super().invoke(ctx)
-        except InputError as error:
-            if debug:
-                traceback.print_exc()
-            click.secho(f"error: {error}", fg="red", err=True)
-            ctx.exit(2)
-        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
-            raise
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            ctx.exit(INTERRUPTED)
-        except Exception as error:
-            if debug:
-                traceback.print_exc()
-            click.secho(
-                f"internal error: {type(error).__name__}: {error} (--debug shows where)",
-                fg="red",
-                err=True,
-            )
-            ctx.exit(1)
-
-
-def options(*names: str) -> Any:
-    """Options that mean the same in every command."""
-    every = {
-        "data": click.option(
-            "--data",
-            type=click.Path(path_type=Path),
-            help="Bands: a .json or .json.gz file in the published format, or a folder of "
-            "CIF/POSCAR files with targets.csv.  [default: the embedded starter set]",
-        ),
-        "out": click.option("--out", type=click.Path(path_type=Path), help="Folder to write."),
-        "weights": click.option(
-            "--weights",
-            type=click.Path(path_type=Path),
-            required=True,
-            help="Run folder of a training, or a .safetensors file.",
-        ),
-        "skip_bad": click.option(
-            "--skip-bad", is_flag=True, help="Leave out records that cannot be used, and list them."
-        ),
-        "device": click.option(
-            "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N."
-        ),
-        "workers": click.option(
-            "--workers",
-            type=click.IntRange(0),
-            help="Processes that build graphs and feed batches.  [default: chosen by size]",
-        ),
-        "debug": click.option("--debug", is_flag=True, help="Show tracebacks."),
-    }
-
-    def add(command: Any) -> Any:
-        for name in reversed((*names, "debug")):
-            command = every[name](command)
-        return command
-
-    return add
+from training.console import (
+    CONTEXT,
+    Commands,
+    changed_recipe,
+    free_folder,
+    options,
+    resumable,
+    show_hops,
+    show_metrics,
+    show_properties,
+    show_property_set,
+    show_skipped,
+)
 
 
 @click.group(cls=Commands, context_settings=CONTEXT)
@@ -97,26 +33,20 @@ def main() -> None:
 
 
 @main.command()
-@options("data", "out", "skip_bad", "device", "workers")
-@click.option(
-    "--recipe",
-    help="Recipe name (see `recipes`) or YAML file.  [default: starter without --data, else small]",
+@options(
+    "data", "out", "recipe", "set", "epochs", "seed", "resume", "skip_bad", "device", "workers"
 )
 @click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a value of the recipe (any key of `recipes NAME`); repeatable.",
+    "--init",
+    type=click.Path(path_type=Path),
+    help="Start from trained weights: the run folder or .safetensors file of a pretrain, of "
+    "another train, or of convert.",
 )
-@click.option("--epochs", type=int, help="Passes over the training records.")
-@click.option("--seed", type=int, help="Seed of weights, splits and batches.")
 @click.option(
     "--folds",
     type=click.IntRange(2),
     help="Cross-validate with so many folds, grouped by system, instead of a single run.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the interrupted run in --out.")
 def train(
     data: Path | None,
     out: Path | None,
@@ -124,6 +54,7 @@ def train(
     settings: tuple[str, ...],
     epochs: int | None,
     seed: int | None,
+    init: Path | None,
     folds: int | None,
     resume: bool,
     skip_bad: bool,
@@ -133,40 +64,93 @@ def train(
 ) -> None:
     """Train a model on bands with known barriers.
 
-    Without arguments: a demonstration on the embedded starter set.
+    Without arguments: a demonstration on the embedded starter set. The recipe is `starter` without
+    --data, else `small`, unless --recipe names another.
 
     Writes a run folder: config.yaml, metrics.json, history.csv, predictions.csv, parity.png,
     checkpoints/ and model.safetensors.
     """
     from training.fit import Machine
-    from training.recipe import load_recipe, parse_settings
     from training.train import train
 
     name = recipe or ("starter" if data is None else "small")
-    changes = parse_settings(settings)
-    changes |= {k: v for k, v in (("epochs", epochs), ("seed", seed)) if v is not None}
-    if resume and out is None:
-        raise click.UsageError("--resume needs --out, the run to go on with")
-    out = out or _free_folder(Path("runs") / Path(name).stem)
-    try:
+    values = changed_recipe(name, settings, epochs=epochs, seed=seed)
+    with resumable(out, name, resume) as folder:
         metrics = train(
-            out,
-            load_recipe(name).changed(changes),
+            folder,
+            values,
             recipe_name=name,
             data=data,
+            init=init,
             folds=folds or 0,
             skip_bad=skip_bad,
             resume=resume,
             machine=Machine(device, workers),
         )
-    except KeyboardInterrupt:
-        if not (out / "config.yaml").is_file():
-            raise
-        click.echo(f"interrupted; the same command with --resume --out {out} goes on", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
-    _show_metrics(metrics)
-    _show_skipped(out)
-    click.echo(f"run folder   {out}\nparity plot  {out / 'parity.png'}")
+    show_metrics(metrics)
+    show_skipped(folder)
+    click.echo(f"run folder   {folder}\nparity plot  {folder / 'parity.png'}")
+
+
+@main.command()
+@options("out", "recipe", "set", "epochs", "seed", "resume", "skip_bad", "device", "workers")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Crystals with properties: a folder of .json or .json.gz files, or one of them.",
+)
+@click.option("--drop", multiple=True, metavar="NAME", help="Leave out a property; repeatable.")
+@click.option(
+    "--strict-split",
+    is_flag=True,
+    help="Train on no value of a structure that is held out for any property.",
+)
+def pretrain(
+    data: Path,
+    out: Path | None,
+    recipe: str | None,
+    settings: tuple[str, ...],
+    epochs: int | None,
+    seed: int | None,
+    drop: tuple[str, ...],
+    strict_split: bool,
+    resume: bool,
+    skip_bad: bool,
+    device: str,
+    workers: int | None,
+    debug: bool,
+) -> None:
+    """Train one model on many properties of crystals, for `train --init` to start from.
+
+    The recipe is `mpt-small`, unless --recipe names another. Writes a run folder as `train` does;
+    predictions and errors are on the scale of -1 to 1, and where it is known in units too.
+    """
+    from training.fit import Machine
+    from training.pretrain import pretrain
+
+    name = recipe or "mpt-small"
+    values = changed_recipe(
+        name,
+        settings,
+        epochs=epochs,
+        seed=seed,
+        drop=drop or None,
+        strict_split=strict_split or None,
+    )
+    with resumable(out, name, resume) as folder:
+        metrics = pretrain(
+            folder,
+            values,
+            data,
+            recipe_name=name,
+            skip_bad=skip_bad,
+            resume=resume,
+            machine=Machine(device, workers),
+        )
+    show_properties(metrics)
+    show_skipped(folder)
+    click.echo(f"run folder   {folder}\nparity plot  {folder / 'parity.png'}")
 
 
 @main.command()
@@ -191,14 +175,14 @@ def evaluate(
 
     stem = data.name.split(".")[0] if data else "starter"
     base = run if run.is_dir() else Path("runs")
-    out = out or _free_folder(base / f"evaluate-{stem}")
+    out = out or free_folder(base / f"evaluate-{stem}")
     metrics = evaluate(run, data, out, skip_bad=skip_bad, machine=Machine(device, workers))
     if metrics:
-        _show_metrics(metrics)
+        show_metrics(metrics)
         click.echo(f"parity plot  {out / 'parity.png'}")
     else:
         click.echo("no record has a target: predictions only")
-    _show_skipped(out)
+    show_skipped(out)
     click.echo(f"predictions  {out / 'predictions.csv'}")
 
 
@@ -219,6 +203,57 @@ def predict(files: tuple[Path, ...], weights: Path, device: str, debug: bool) ->
         click.echo(f"{name:<{width}}  {barrier:.3f} eV")
 
 
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--ion", metavar="ELEMENT", help="The ion that hops.  [default: the usual one in it]")
+@click.option(
+    "--max-length", type=float, help="Longest hop, Å.  [default: 5, or just above the shortest]"
+)
+@click.option(
+    "--empty-site",
+    "empty_sites",
+    nargs=3,
+    type=float,
+    multiple=True,
+    metavar="X Y Z",
+    help="A vacant site an ion may hop to, fractional; repeatable, one of each kind is enough.",
+)
+@click.option("--min-width", type=float, default=8.0, help="Least distance of periodic images, Å.")
+@click.option(
+    "--idpp", is_flag=True, help="Bend paths around atoms (needs ase) instead of straight."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Write the bands (.json, .json.gz).")
+@options()
+def hops(
+    file: Path,
+    ion: str | None,
+    max_length: float | None,
+    empty_sites: tuple[tuple[float, float, float], ...],
+    min_width: float,
+    idpp: bool,
+    out: Path | None,
+    debug: bool,
+) -> None:
+    """List the symmetry-distinct hops of an ion in a crystal, and write their bands for `predict`.
+
+    FILE is a structure file (CIF, POSCAR, ...). An ion hops to the place of a missing one.
+    """
+    from training.hops_command import find_hops
+
+    found = find_hops(
+        file,
+        out,
+        ion=ion,
+        max_length=max_length,
+        empty_sites=empty_sites or None,
+        min_width=min_width,
+        idpp=idpp,
+    )
+    show_hops(found)
+    if out is not None:
+        click.echo(f"written to   {out}")
+
+
 @main.command(name="data")
 @options("data", "skip_bad")
 @click.option(
@@ -227,15 +262,22 @@ def predict(files: tuple[Path, ...], weights: Path, device: str, debug: bool) ->
     help="Also write the data set in the published format (.json or .json.gz).",
 )
 def data_(data: Path | None, out: Path | None, skip_bad: bool, debug: bool) -> None:
-    """Read and check a data set, and say what is in it."""
+    """Read and check a data set, of bands or of crystals with properties; say what is in it."""
     from training.data import load_bands, summarise
+    from training.properties import is_property_set
     from training.records import write_bands
 
+    if data is not None and is_property_set(data):
+        if out is not None:
+            raise click.UsageError("--out writes bands only, these are crystals with properties")
+        show_property_set(data, skip_bad)
+        return
     bands = load_bands(data, skip_bad=skip_bad)
     found = summarise(bands)
     fewest, typical, most = found.atoms
     click.echo(f"{bands.path}")
-    click.echo(f"records      {found.records}, {found.with_target} with a barrier")
+    ends = f", {found.ends_only} with their two ends only" if found.ends_only else ""
+    click.echo(f"records      {found.records}, {found.with_target} with a barrier{ends}")
     click.echo(f"systems      {found.systems}")
     click.echo(f"atoms        {fewest} to {most}, median {typical:g}")
     if found.barrier:
@@ -251,6 +293,20 @@ def data_(data: Path | None, out: Path | None, skip_bad: bool, debug: bool) -> N
 
 
 @main.command()
+@click.argument("reference", type=click.Path(path_type=Path))
+@click.argument("weights", type=click.Path(path_type=Path))
+@click.option("--model", metavar="NAME", help="Which model it is, where several have its tensors.")
+@options()
+def convert(reference: Path, weights: Path, model: str | None, debug: bool) -> None:
+    """Turn REFERENCE, a published state dict (.pt), into WEIGHTS (.safetensors)."""
+    from linegraph.published import convert_checkpoint
+
+    found = convert_checkpoint(reference, weights, model)
+    sizes = ", ".join(f"{key} {value}" for key, value in found.config.items())
+    click.echo(f"{found.name} ({sizes})\nwritten to   {weights}")
+
+
+@main.command()
 @click.argument("name", required=False)
 @options()
 def recipes(name: str | None, debug: bool) -> None:
@@ -262,44 +318,10 @@ def recipes(name: str | None, debug: bool) -> None:
     if name is not None:
         click.echo(yaml.safe_dump(load_recipe(name).as_dict(), sort_keys=False), nl=False)
         return
-    for known in recipe_names():
-        click.echo(f"{known:<16}{load_recipe(known).summary}")
-
-
-def _free_folder(wanted: Path) -> Path:
-    """The folder itself or, if it is taken, the first free of wanted-2, wanted-3, ..."""
-    folder, number = wanted, 1
-    while folder.exists():
-        number += 1
-        folder = wanted.with_name(f"{wanted.name}-{number}")
-    return folder
-
-
-def _show_metrics(metrics: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("", "records", "MAE (eV)", "RMSE (eV)", "R2")
-    trivial = metrics.get("trivial", {})
-    rows = [(name, row) for name, row in metrics.items() if name != "trivial"]
-    rows += [(f"guess: {name}", row) for name, row in trivial.items()]
-    for name, row in rows:
-        r2 = "-" if row["r2"] is None else f"{row['r2']:.3f}"
-        r2_se = "" if row["r2_se"] is None else f" ± {row['r2_se']:.3f}"
-        mae = f"{row['mae']:.3f} ± {row['mae_se']:.3f}"
-        table.add_row(name, str(row["n"]), mae, f"{row['rmse']:.3f}", r2 + r2_se)
-    Console().print(table)
-
-
-def _show_skipped(run: Path) -> None:
-    skipped = run / "skipped.csv"
-    if skipped.is_file():
-        with skipped.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        for row in rows:
-            place = ", field ".join(word for word in (row["record"], row["field"]) if word)
-            click.echo(f"left out     record {place}: {row['problem']}", err=True)
-        click.echo(f"left out     {len(rows)} records, listed in {skipped}")
+    names = recipe_names()
+    width = max(map(len, names))
+    for known in names:
+        click.echo(f"{known:<{width}}  {load_recipe(known).summary}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,12 +26,14 @@ class Weights(NamedTuple):
         graph_settings: arguments of :func:`linegraph.views` it was trained with.
         name: the model's name.
         config: its sizes.
+        outputs: names of its outputs, where it has several.
     """
 
     model: Model
     graph_settings: dict[str, Any]
     name: str
     config: dict[str, Any]
+    outputs: tuple[str, ...] = ()
 
 
 def save_weights(
@@ -39,6 +42,7 @@ def save_weights(
     name: str,
     config: dict[str, Any],
     graph_settings: dict[str, Any],
+    outputs: Sequence[str] = (),
 ) -> None:
     """Write a model to a safetensors file.
 
@@ -48,14 +52,27 @@ def save_weights(
         name: its name.
         config: its sizes.
         graph_settings: arguments of :func:`linegraph.views` that make its input.
+        outputs: names of its outputs, where it has several.
     """
     from safetensors.torch import save_file
 
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
-    about = {"format": FORMAT, "name": name, "config": config, "graph_settings": graph_settings}
+    about: dict[str, Any] = {
+        "format": FORMAT,
+        "name": name,
+        "config": config,
+        "graph_settings": graph_settings,
+    }
+    if outputs:
+        about["outputs"] = list(outputs)
     # All in one entry: safetensors writes several in random order, and equal models would be
     # unequal files.
+    path = Path(path)
+    path.touch()
+    mode = path.stat().st_mode
     save_file(state, path, {"linegraph": json.dumps(about)})
+    # It makes files that their owner alone can read; a model is no secret.
+    path.chmod(mode)
 
 
 def load_weights(path: str | PathLike[str]) -> Weights:
@@ -82,6 +99,7 @@ def load_weights(path: str | PathLike[str]) -> Weights:
         if about.get("format") != FORMAT:
             raise InputError("holds no linegraph model", file=path, field="format")
         name, config, settings = about["name"], about["config"], about["graph_settings"]
+        outputs = tuple(map(str, about.get("outputs", ())))
         inspect.signature(views).bind("band", (), **settings)
         model = build_model(name, **config)
         first = next(iter(t for t in state.values() if t.is_floating_point()))
@@ -95,4 +113,4 @@ def load_weights(path: str | PathLike[str]) -> Weights:
         broken = [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise InputError("holds NaN or infinite weights", file=path, field=broken[0])
-    return Weights(model.eval(), settings, name, config)
+    return Weights(model.eval(), settings, name, config, outputs)

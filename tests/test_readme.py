@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 import cli
+from training.recipe import recipe_names
 from training.starter import starter_bands
 
 ROOT = Path(__file__).resolve().parents[1]
+
+PAGES = ("README.md", "docs/graphs.md", "docs/transfer.md")
 
 
 def blocks(file: str, language: str) -> list[str]:
@@ -20,11 +24,7 @@ def blocks(file: str, language: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("file", "number"),
-    [
-        (file, i)
-        for file in ("README.md", "docs/graphs.md")
-        for i in range(len(blocks(file, "python")))
-    ],
+    [(file, i) for file in PAGES for i in range(len(blocks(file, "python")))],
 )
 def test_python_examples_run(
     file: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -41,14 +41,29 @@ def test_the_two_commands_install_alike_and_end_in_train_and_test() -> None:
     assert train.rsplit("&&", 1)[0] == test.rsplit("&&", 1)[0]
 
 
-def test_commands_and_options_named_exist() -> None:
-    lines = [line for line in blocks("README.md", "text")[1].splitlines() if line]
-    for line in lines:
-        words = line.split("#")[0].split()
-        assert words[0] == "linegraph"
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_options_and_recipes_named_exist(page: str) -> None:
+    lines = [
+        line.split("#")[0].split()
+        for block in blocks(page, "text")
+        for line in block.splitlines()
+        if line.startswith("linegraph ")
+    ]
+    assert lines or page == "docs/graphs.md"
+    for words in lines:
         text = CliRunner().invoke(cli.main, [words[1], "--help"]).output
         for option in (word for word in words if word.startswith("--")):
-            assert option in text, line
+            assert option in text, words
+        for option, value in pairwise(words):
+            assert option != "--recipe" or value in recipe_names()
+
+
+def test_recipes_of_the_page_on_transfer_exist() -> None:
+    text = (ROOT / "docs/transfer.md").read_text()
+    named = set(re.findall(r"`((?:transfer|model|scratch|mpt)-[a-z0-9-]+)`", text))
+    assert named <= set(recipe_names())
+    paper = {name for name in recipe_names() if name.endswith("-paper")}
+    assert paper <= named
 
 
 def test_counts_of_the_starter_set() -> None:
@@ -59,6 +74,6 @@ def test_counts_of_the_starter_set() -> None:
 
 
 def test_files_named_exist() -> None:
-    for file in ("README.md", "CONTRIBUTING.md", "docs/graphs.md", "benchmarks/README.md"):
+    for file in (*PAGES, "CONTRIBUTING.md", "docs/results.md", "benchmarks/README.md"):
         for link in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / file).read_text()):
             assert ((ROOT / file).parent / link).exists(), f"{file}: {link}"

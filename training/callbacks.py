@@ -19,12 +19,13 @@ from rich.progress import (
 )
 
 from .files import write_csv
+from .task import Task
 
 HISTORY = ("epoch", "loss", "train_mae", "val_mae", "lr", "seconds")
 
 
 class History(L.Callback):
-    """One row an epoch in ``history.csv``: loss, MAE in eV, learning rate, seconds.
+    """One row an epoch in ``history.csv``: loss, MAE, learning rate, seconds, figures of the task.
 
     The file is written anew each epoch; a resumed run continues the rows it finds.
     """
@@ -42,17 +43,19 @@ class History(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         metrics = trainer.callback_metrics
+        more = pl_module.columns if isinstance(pl_module, Task) else ()
         row: dict[str, Any] = {"epoch": trainer.current_epoch}
-        for name in ("loss", "train_mae", "val_mae"):
+        for name in ("loss", "train_mae", "val_mae", *more):
             row[name] = float(metrics[name]) if name in metrics else None
         row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         row["seconds"] = round(time.perf_counter() - self._started, 3)
         self.rows.append(row)
-        write_csv(self.path, HISTORY, ([row[name] for name in HISTORY] for row in self.rows))
+        header = (*HISTORY, *more)
+        write_csv(self.path, header, ([row.get(name) for name in header] for row in self.rows))
 
 
 class EpochProgress(L.Callback):
-    """A bar over the whole run: epoch, loss, MAE in eV on training and validation, time left.
+    """A bar over the whole run: epoch, loss, MAE on training and validation, time left.
 
     On something other than a terminal (a log file) it prints about twenty lines instead.
     """
@@ -93,9 +96,11 @@ class EpochProgress(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         metrics, epochs = trainer.callback_metrics, int(trainer.max_epochs or 1)
-        words = [f"loss {float(metrics['loss']):.4f}", f"MAE {float(metrics['train_mae']):.3f} eV"]
-        if "val_mae" in metrics:
-            words.append(f"validation {float(metrics['val_mae']):.3f} eV")
+        unit = pl_module.unit if isinstance(pl_module, Task) else ""
+        words = [f"loss {float(metrics['loss']):.4f}"]
+        for name, word in (("train_mae", "MAE"), ("val_mae", "validation")):
+            if name in metrics:
+                words.append(f"{word} {float(metrics[name]):.3f} {unit}".rstrip())
         self.figures = ", ".join(words)
         epoch = trainer.current_epoch + 1
         if self._bar is None and (epoch % max(1, epochs // 20) == 0 or epoch == epochs):

@@ -6,27 +6,29 @@ import logging
 import re
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from torch import Tensor
 
 import linegraph
 from linegraph import InputError
 from linegraph.models import Model
 from linegraph.weights import save_weights
 
-from .batches import EpochBatches, loader, triplet_budget
+from .batches import EpochBatches, Targets, as_tensor, loader, triplet_budget
 from .callbacks import EpochProgress, History
 from .files import replacing
 from .graphs import GraphSet
 from .recipe import Recipe
 from .splits import Split
-from .task import BarrierTask, center_output
+from .task import BarrierTask, Task, center_output
+from .transfer import Freeze, Start, apply_start
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,11 @@ def fit(
     folder: Path,
     recipe: Recipe,
     graphs: GraphSet,
-    targets: Sequence[float | None],
+    targets: Targets,
     split: Split,
     machine: Machine,
     *,
+    make: Callable[[int], Task] | None = None,
     title: str = "Training",
     resume: bool = False,
 ) -> Model:
@@ -76,9 +79,10 @@ def fit(
         folder: the run folder; exists.
         recipe: all settings.
         graphs: of every record.
-        targets: E_m in eV of every record.
+        targets: of every record.
         split: positions of training and validation records.
         machine: where to compute.
+        make: the task, given the number of its steps; by default :func:`barrier_task`.
         title: what the progress bar says.
         resume: go on from ``checkpoints/last.ckpt`` if it is there.
 
@@ -90,13 +94,11 @@ def fit(
     """
     if not split.train:
         raise InputError("the training split is empty")
+    targets = as_tensor(targets)
     for position in (*split.train, *split.val):
-        if targets[position] is None:
+        if not targets[position].isfinite().any():
             raise InputError("there is none to learn from", record=position, field="target")
     L.seed_everything(recipe.seed, workers=True, verbose=False)
-    model = linegraph.build_model(recipe.model, **recipe.model_config)
-    if recipe.center:
-        center_output(model, [float(targets[i] or 0.0) for i in split.train])
     budget = triplet_budget(recipe)
     train = EpochBatches(
         split.train,
@@ -106,12 +108,19 @@ def fit(
         shuffle=recipe.shuffle,
         seed=recipe.seed,
     )
-    task = BarrierTask(model, recipe, steps=recipe.epochs * len(train))
+    steps = recipe.epochs * len(train)
+    task = barrier_task(recipe, targets[split.train], None, steps) if make is None else make(steps)
+    model = cast(Model, task.model)
     last = folder / "checkpoints" / "last.ckpt"
     resume = resume and last.is_file()
     if resume:
         _check_checkpoint(last)
-    trainer = _trainer(folder, recipe, machine, title, validate=bool(split.val))
+    callbacks: list[Callback] = []
+    if recipe.freeze:
+        callbacks.append(Freeze(model, recipe.freeze, recipe.unfreeze_at))
+    if machine.progress:
+        callbacks.append(EpochProgress(title))
+    trainer = _trainer(folder, recipe, machine, callbacks, validate=bool(split.val))
     workers = machine.workers or 0
     val = EpochBatches(split.val, graphs.triplets, recipe.batch_size, budget)
     with warnings.catch_warnings():
@@ -146,8 +155,28 @@ def fit(
         )
     model = model.cpu().eval()
     with replacing(folder / "model.safetensors") as partial:
-        save_weights(partial, model, recipe.model, recipe.model_config, recipe.graph_settings)
+        save_weights(
+            partial, model, recipe.model, task.model_config, recipe.graph_settings, task.outputs
+        )
     return model
+
+
+def barrier_task(recipe: Recipe, targets: Tensor, start: Start | None, steps: int) -> Task:
+    """The task of a barrier model.
+
+    Args:
+        recipe: all settings.
+        targets: of the training records, eV.
+        start: weights to start from; None for random ones.
+        steps: optimiser steps of the whole run.
+    """
+    model = linegraph.build_model(recipe.model, **recipe.model_config)
+    if start is not None:
+        apply_start(model, start, recipe)
+    # A head that was kept already knows where barriers lie.
+    if recipe.center and (start is None or recipe.new_head):
+        center_output(model, targets.tolist())
+    return BarrierTask(model, recipe, steps)
 
 
 def _check_checkpoint(path: Path) -> None:
@@ -163,7 +192,12 @@ def _check_checkpoint(path: Path) -> None:
 
 
 def _trainer(
-    folder: Path, recipe: Recipe, machine: Machine, title: str, *, validate: bool
+    folder: Path,
+    recipe: Recipe,
+    machine: Machine,
+    callbacks: list[Callback],
+    *,
+    validate: bool,
 ) -> L.Trainer:
     # Lightning greets and advises at length; what a person should see is the progress bar.
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -175,12 +209,9 @@ def _trainer(
         enable_version_counter=False,
         save_last=True,
     )
-    callbacks: list[Callback] = [checkpoint, History(folder / "history.csv")]
-    if machine.progress:
-        callbacks.append(EpochProgress(title))
     return L.Trainer(
         max_epochs=recipe.epochs,
-        callbacks=callbacks,
+        callbacks=[checkpoint, History(folder / "history.csv"), *callbacks],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,

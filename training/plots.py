@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _BLUE, _GREY = "#2b6ca3", "#666666"
 _DPI = 150
 _BINS = 30
+#: Characters in a line above a panel.
+_LINE = 34
 #: Points that get their name written next to them: the ones a reader would ask about.
 _NAMED = 3
 
@@ -89,6 +92,51 @@ def parity_plot(
     _save(figure, path)
 
 
+def parity_panels(
+    path: str | os.PathLike[str],
+    panels: Sequence[tuple[str, ArrayLike, ArrayLike, Mapping[str, Any]]],
+    *,
+    title: str,
+) -> None:
+    """Prediction against target, one panel a quantity.
+
+    Args:
+        path: file to write, in the format its suffix names.
+        panels: name, ``[n]`` true values, ``[n]`` predicted values and the block of
+            :func:`training.metrics.regression_metrics` for them; at least one.
+        title: written above all panels, literally.
+
+    Raises:
+        InputError: no panels or no records, unequal lengths, values that are not finite, or a
+            file that cannot be written.
+    """
+    if not panels:
+        raise InputError("there is nothing to plot")
+    across = min(4, len(panels))
+    down = -(-len(panels) // across)
+    figure = _figure(2.7 * across, 2.8 * down + 0.4)
+    for place, (name, target, prediction, metrics) in enumerate(panels, start=1):
+        true, predicted = checked_pair(target, prediction)
+        axes = figure.add_subplot(down, across, place)
+        lowest, highest = _range(true, predicted)
+        margin = 0.03 * (highest - lowest)
+        limits = (lowest - margin, highest + margin)
+        axes.plot(limits, limits, ls="--", lw=1, color=_GREY, zorder=1)
+        axes.scatter(true, predicted, s=6, color=_BLUE, alpha=0.4, edgecolors="none", zorder=2)
+        axes.set(xlim=limits, ylim=limits, aspect="equal")
+        # Lines as wide as a panel; matplotlib itself would wrap at the edge of the figure.
+        axes.set_title(fill(name, _LINE), fontsize=9, parse_math=False)
+        x, y, side, along = _free_corner(true, predicted, lowest, highest)
+        text = _summary(metrics, unit="")
+        axes.text(x, y, text, transform=axes.transAxes, ha=side, va=along, fontsize=7.5)
+        _tidy(axes)
+    figure.supxlabel("Target", fontsize=9)
+    figure.supylabel("Predicted", fontsize=9)
+    figure.suptitle(title, fontsize=11, parse_math=False)
+    figure.tight_layout()
+    _save(figure, path)
+
+
 def _figure(width: float, height: float) -> Figure:
     """A figure drawn by Agg, of the given size in inches, unknown to pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -122,11 +170,11 @@ def _free_corner(
     return 0.96, 0.04, "right", "bottom"
 
 
-def _summary(metrics: Mapping[str, Any]) -> str:
+def _summary(metrics: Mapping[str, Any], unit: str = " eV") -> str:
     r2 = "undefined" if metrics["r2"] is None else f"{metrics['r2']:.3f}"
     # One record has no spread to tell a standard error from.
     mae_se = f" ± {metrics['mae_se']:.3f}" if metrics["n"] > 1 else ""
-    return f"$R^2$ = {r2}\nMAE = {metrics['mae']:.3f}{mae_se} eV\n$n$ = {metrics['n']}"
+    return f"$R^2$ = {r2}\nMAE = {metrics['mae']:.3f}{mae_se}{unit}\n$n$ = {metrics['n']}"
 
 
 def _name_largest_errors(

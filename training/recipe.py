@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
-from difflib import get_close_matches
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 import yaml
 
 from linegraph.errors import InputError
 from linegraph.models import models
 
+from .parts import PARTS
+from .settings import checked
+
 CHOICES: dict[str, tuple[str, ...]] = {
-    # MPT has one output per property of its pre-training, none of them a barrier.
-    "model": tuple(name for name in models() if name != "MPT"),
+    "model": models(),
     "loss": ("l1", "huber", "mse"),
+    "balance": ("none", "count", "uncertainty"),
     "schedule": ("onecycle", "constant"),
     "split": ("published", "random", "grouped"),
     "keep": ("best", "last"),
+    "norms": ("keep", "reset"),
+    "freeze": tuple(PARTS),
+    "lr_parts": tuple(PARTS),
 }
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All settings of a training run.
+    """All settings of a training run: of a barrier model, or (model MPT) of a pre-training.
 
     Attributes:
         summary: one line for the list of recipes.
@@ -41,20 +45,32 @@ class Recipe:
         max_neighbors: the neighbour whose shell is the last one bonded.
         shell_tol: width of a neighbour shell, Å.
         lattice_decimals: decimals the lattice is rounded to first; null for none.
-        split: how records are parted when the command names no other way.
+        one_path: use one record of each system, as the paper's single-pathway subset does.
+        drop: properties left out of a pre-training.
+        strict_split: pre-train on no value of a structure that is held out for any property.
+        split: how bands are parted when the command names no other way.
         val: fraction of records for validation (random and grouped splits).
         test: fraction of records held out for testing (random and grouped splits).
         epochs: passes over the training records.
         batch_size: records per optimiser step.
         shuffle: draw the batches anew each epoch.
-        loss: l1, huber (linear beyond 0.25 eV) or mse, on E_m in eV.
+        loss: l1, huber (linear beyond 0.25) or mse, on E_m in eV or on scaled properties.
+        balance: of the properties of a pre-training: none (published: every value counts the
+            same), count (every property counts the same) or uncertainty (weights are learned).
         lr: largest learning rate.
+        lr_parts: factors on lr by part of the model; of two parts that share layers the later
+            one counts.
         weight_decay: of AdamW; never applied to biases and norms.
         schedule: onecycle or constant.
         warmup: fraction of the steps in which onecycle rises.
         clip: largest gradient norm; null for none.
         jitter: standard deviation of random displacements of all atoms while training, Å.
         center: start the output at the median training barrier instead of near zero.
+        pretrained: training starts from the weights of another run, which must be given.
+        new_head: of those weights take the trunk only; else everything, from the same model.
+        norms: keep the running statistics of those weights, or reset them.
+        freeze: parts of the model that do not learn, nor their statistics.
+        unfreeze_at: epochs after which the frozen parts learn too; null for never.
         keep: weights written at the end, best (lowest validation MAE) or last.
         memory_gib: memory for one forward and backward pass; larger batches are passed in parts
             whose gradients are added up (batch statistics are then those of a part).
@@ -72,6 +88,9 @@ class Recipe:
     max_neighbors: int = 12
     shell_tol: float = 1e-3
     lattice_decimals: int | None = None
+    one_path: bool = False
+    drop: tuple[str, ...] = ()
+    strict_split: bool = False
     split: str = "grouped"
     val: float = 0.1
     test: float = 0.1
@@ -79,13 +98,20 @@ class Recipe:
     batch_size: int = 32
     shuffle: bool = True
     loss: str = "huber"
+    balance: str = "none"
     lr: float = 1e-3
+    lr_parts: dict[str, float] = field(default_factory=dict)
     weight_decay: float = 1e-5
     schedule: str = "onecycle"
     warmup: float = 0.3
     clip: float | None = None
     jitter: float = 0.0
     center: bool = True
+    pretrained: bool = False
+    new_head: bool = True
+    norms: str = "keep"
+    freeze: tuple[str, ...] = ()
+    unfreeze_at: int | None = None
     keep: str = "best"
     memory_gib: float = 8.0
     seed: int = 123
@@ -109,10 +135,11 @@ class Recipe:
             InputError: unknown key (the message names the nearest known one), or a value of the
                 wrong type or out of range.
         """
-        return replace(self, **_checked(values, file))
+        return replace(self, **checked(values, get_type_hints(Recipe), CHOICES, file))
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """All settings, as YAML holds them."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
 def recipe_names() -> list[str]:
@@ -124,11 +151,19 @@ def recipe_names() -> list[str]:
 def load_recipe(name: str) -> Recipe:
     """Read a recipe: one of ours by name, or the path of a YAML file.
 
+    A file may name another recipe as its ``base`` and say only what differs from it.
+
     Raises:
         InputError: no such recipe, unreadable YAML, unknown keys, wrong values.
     """
+    return Recipe(**_read(name, ()))
+
+
+def _read(name: str, above: tuple[str, ...]) -> dict[str, Any]:
+    if name in above:
+        raise InputError(f"recipes are based on each other: {' -> '.join((*above, name))}")
+    path = Path(name)
     if name.endswith((".yaml", ".yml")):
-        path = Path(name)
         if not path.is_file():
             raise InputError("no such recipe file", file=path)
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -144,93 +179,13 @@ def load_recipe(name: str) -> Recipe:
         raise InputError(f"is no YAML ({str(error).splitlines()[0]})", file=path) from error
     if not isinstance(values, dict):
         raise InputError("expected settings as 'key: value' lines", file=path)
-    values.setdefault("summary", "")
-    return Recipe(**_checked(values, path))
-
-
-def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """``key=value`` words of the command line, values read as YAML.
-
-    Raises:
-        InputError: a word without ``=`` or an unreadable value.
-    """
-    values: dict[str, Any] = {}
-    for word in settings:
-        key, equals, text = word.partition("=")
-        if not equals:
-            raise InputError(f"--set takes key=value, got {word!r}")
-        try:
-            values[key.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise InputError(f"unreadable value {text!r}", field=key) from None
-    return values
-
-
-def _checked(values: Mapping[str, Any], file: object) -> dict[str, Any]:
-    hints = get_type_hints(Recipe)
-    known = [f.name for f in fields(Recipe)]
-    checked: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in known:
-            near = get_close_matches(str(key).lower(), known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-            raise InputError(f"unknown recipe key {key!r}{hint}", file=file)
-        checked[key] = _value(key, value, hints[key], file)
-    for field in fields(Recipe):
-        if field.name in CHOICES and field.name in checked:
-            choices = CHOICES[field.name]
-            if checked[field.name] not in choices:
-                raise InputError(
-                    f"{checked[field.name]!r} is none of {', '.join(choices)}",
-                    file=file,
-                    field=field.name,
-                )
-    return checked
-
-
-def _value(key: str, value: Any, hint: Any, file: object) -> Any:
-    kinds = get_args(hint) or (hint,)
-    if value is None and type(None) in kinds:
-        return None
-    kind = next(k for k in kinds if k is not type(None))
-    if isinstance(value, str) and kind in (int, float):
-        # YAML 1.1 reads "1e-3" as text.
-        with suppress(ValueError):
-            value = float(value)
-    if kind is int and isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise InputError(f"expected {_article(kind)}, got {value!r}", file=file, field=key)
-    low, high = _RANGES.get(key, (None, None))
-    if low is not None and not low <= value <= high:
-        raise InputError(f"expected {low:g} to {high:g}, got {value!r}", file=file, field=key)
-    return value
-
-
-def _article(kind: type) -> str:
-    return {int: "a whole number", float: "a number", bool: "true or false", str: "text"}[kind]
-
-
-_RANGES: dict[str, tuple[float, float]] = {
-    "hidden": (1, 4096),
-    "alignn_layers": (0, 64),
-    "conv_layers": (0, 64),
-    "embedding": (1, 4096),
-    "head": (1, 4096),
-    "max_neighbors": (1, 200),
-    "shell_tol": (0, 1),
-    "lattice_decimals": (0, 16),
-    "val": (0, 0.9),
-    "test": (0, 0.9),
-    "epochs": (1, 1_000_000),
-    "batch_size": (1, 1_000_000),
-    "lr": (1e-12, 10),
-    "weight_decay": (0, 10),
-    "warmup": (0.001, 0.999),
-    "clip": (1e-6, 1e6),
-    "jitter": (0, 1),
-    "memory_gib": (0.05, 10_000),
-    "seed": (0, 2**31),
-}
+    base = values.pop("base", None)
+    if base is not None and not isinstance(base, str):
+        raise InputError(f"expected the name of a recipe, got {base!r}", file=path, field="base")
+    try:
+        inherited = _read(base, (*above, name)) if base is not None else {}
+    except InputError as error:
+        raise (error.at(file=path, field="base") if error.file is None else error) from None
+    # The summary describes one recipe, not those that build on it.
+    own = checked(values, get_type_hints(Recipe), CHOICES, path)
+    return {**inherited, "summary": "", **own}

@@ -1,89 +1,19 @@
-"""The files of a run folder that say what was done and how good it is."""
+"""The files of a run folder that say how good it is."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
-
-from linegraph import InputError
 
 from .bands import Band
-from .files import write_csv, write_json, write_yaml
+from .files import write_csv, write_json
 from .metrics import paired_mae_difference, regression_metrics, trivial_predictions
 from .plots import parity_plot
-from .read import BandSet
-from .recipe import Recipe
 
 PREDICTIONS = ("sys_name", "split", "system", "class", "target_eV", "prediction_eV")
-
-#: Distributions whose versions a run depends on.
-PACKAGES = ("linegraph", "torch", "torch-geometric", "lightning", "numpy", "vesin", "pymatgen")
-
-
-def write_config(
-    folder: Path, recipe_name: str, recipe: Recipe, bands: BandSet, **more: object
-) -> None:
-    """Write ``config.yaml``: all settings, versions, and the fingerprint of the data."""
-    versions: dict[str, str | None] = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = None
-    config = {
-        "recipe": recipe_name,
-        "settings": recipe.as_dict(),
-        "data": {
-            "path": str(bands.path),
-            "fingerprint": bands.fingerprint,
-            "records": len(bands.bands),
-            "skipped": [str(error) for error in bands.skipped],
-        },
-        "versions": versions,
-        **more,
-    }
-    write_yaml(folder / "config.yaml", config)
-
-
-def write_skipped(folder: Path, bands: BandSet) -> None:
-    """Write ``skipped.csv``: the records that were left out, and why; nothing if none was."""
-    if bands.skipped:
-        rows = [(error.record, error.field, error.problem) for error in bands.skipped]
-        write_csv(folder / "skipped.csv", ("record", "field", "problem"), rows)
-
-
-def check_same_run(folder: Path, recipe: Recipe, bands: BandSet, folds: int) -> None:
-    """Refuse to go on with a run that was started with other settings or data.
-
-    Raises:
-        InputError: no run there, an unreadable ``config.yaml``, or differences; the message lists
-            them.
-    """
-    path = folder / "config.yaml"
-    try:
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        settings, fingerprint = before["settings"], before["data"]["fingerprint"]
-        settings["folds"] = before["folds"]
-    except FileNotFoundError:
-        raise InputError("there is no run to resume", file=path) from None
-    except (OSError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read ({error})", file=path) from error
-    now = {**recipe.as_dict(), "folds": folds}
-    changes = [
-        f"{key} was {settings.get(key)!r}, now {value!r}"
-        for key, value in now.items()
-        if settings.get(key) != value
-    ]
-    if fingerprint != bands.fingerprint:
-        changes.append("the data file has changed")
-    if changes:
-        raise InputError("cannot resume with other settings: " + "; ".join(changes), file=path)
 
 
 def write_results(

@@ -1,4 +1,4 @@
-"""The training step: loss, optimiser, schedule."""
+"""The training step of barriers, and what every training step shares: optimiser, schedule."""
 
 from __future__ import annotations
 
@@ -13,42 +13,63 @@ from torchmetrics import MeanAbsoluteError, MeanMetric
 
 from .batches import Part
 from .recipe import Recipe
+from .transfer import learning_rate_factor
 
 #: Where the huber loss turns linear, eV: about the error a good model makes.
 HUBER_DELTA = 0.25
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "l1": lambda out, target: F.l1_loss(out, target, reduction="sum"),
-    "mse": lambda out, target: F.mse_loss(out, target, reduction="sum"),
-    "huber": lambda out, target: F.huber_loss(out, target, delta=HUBER_DELTA, reduction="sum"),
+#: Loss of every output by itself; the last argument is where huber turns linear.
+LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "l1": lambda out, target, delta: F.l1_loss(out, target, reduction="none"),
+    "mse": lambda out, target, delta: F.mse_loss(out, target, reduction="none"),
+    "huber": lambda out, target, delta: F.huber_loss(out, target, delta=delta, reduction="none"),
 }
 
 
-class BarrierTask(L.LightningModule):
-    """Fit a model to migration barriers.
+class Task(L.LightningModule):
+    """Fit a model to targets.
 
     A batch is a list of parts that fit the memory; gradients of the parts add up to the gradient
-    of the mean loss over the whole batch.
+    of the mean loss over the records of the whole batch.
 
     Args:
-        model: maps graphs by view to ``[B]`` barriers in eV.
-        recipe: loss, optimiser and schedule.
+        model: maps graphs by view to outputs.
+        recipe: optimiser and schedule.
         steps: optimiser steps of the whole run, for the schedule.
+
+    Attributes:
+        columns: what is logged once an epoch besides ``loss``, ``train_mae`` and ``val_mae``.
+        unit: of the mean absolute errors, for a person.
+        outputs: names of the model's outputs, where it has several.
     """
+
+    columns: tuple[str, ...] = ()
+    unit = ""
+    outputs: tuple[str, ...] = ()
 
     def __init__(self, model: nn.Module, recipe: Recipe, steps: int) -> None:
         super().__init__()
         self.model = model
         self.recipe = recipe
         self.steps = steps
-        self.loss = LOSSES[recipe.loss]
         # One batch may take several passes, whose number only the batch knows.
         self.automatic_optimization = False
-        self.train_loss, self.train_mae, self.val_mae = (
-            MeanMetric(),
-            MeanAbsoluteError(),
-            MeanAbsoluteError(),
-        )
+        self.train_loss = MeanMetric()
+
+    def loss_of(self, out: Tensor, part: Part) -> Tensor:
+        """Sum of the loss over the records of a part."""
+        raise AssertionError("a task says what its loss is")
+
+    def note(self, stage: str, out: Tensor, part: Part) -> None:
+        """Take note of outputs while training (``"train"``) or validating (``"val"``)."""
+
+    def report(self, stage: str) -> None:
+        """Log what was noted since the last report."""
+
+    @property
+    def model_config(self) -> dict[str, int]:
+        """Arguments of :func:`linegraph.build_model`."""
+        return self.recipe.model_config
 
     def forward(self, part: Part) -> Tensor:
         out: Tensor = self.model(part)
@@ -66,12 +87,11 @@ class BarrierTask(L.LightningModule):
             if self.recipe.jitter > 0:
                 displace_atoms(part, self.recipe.jitter)
             out = self(part)
-            loss = self.loss(out, part["target"]) / records
+            loss = self.loss_of(out, part) / records
             self.manual_backward(loss)
             self.train_loss.update(loss.detach() * records / len(out), len(out))
-            self.train_mae.update(out.detach(), part["target"])
+            self.note("train", out.detach(), part)
         self.log("loss", self.train_loss, on_step=False, on_epoch=True)
-        self.log("train_mae", self.train_mae, on_step=False, on_epoch=True)
         if self.recipe.clip is not None:
             self.clip_gradients(optimizer.optimizer, self.recipe.clip, "norm")
         optimizer.step()
@@ -79,24 +99,36 @@ class BarrierTask(L.LightningModule):
         if schedule is not None:
             assert not isinstance(schedule, list)
             schedule.step()
+        # Not in the hook at the end of an epoch, which comes after that of the callbacks.
+        if self.trainer.is_last_batch:
+            self.report("train")
 
     def validation_step(self, batch: list[Part], batch_idx: int) -> None:
         for part in batch:
-            self.val_mae.update(self(part), part["target"])
+            self.note("val", self(part), part)
 
     def on_validation_epoch_end(self) -> None:
-        self.log("val_mae", self.val_mae)
+        self.report("val")
 
     def configure_optimizers(self) -> Any:
-        decayed: list[nn.Parameter] = []
-        plain: list[nn.Parameter] = []
-        for parameter in self.model.parameters():
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): [], (1.0, False): []}
+        for name, parameter in self.named_parameters():
+            # What a task learns besides its model is in no part of the model.
+            of_model = name.startswith("model.")
+            name = name.removeprefix("model.")
+            factor = learning_rate_factor(name, self.recipe) if of_model else 1.0
             # Biases and the scales of norms are the one-dimensional ones.
-            (decayed if parameter.ndim > 1 else plain).append(parameter)
+            groups.setdefault((factor, parameter.ndim > 1), []).append(parameter)
+        groups = {key: members for key, members in groups.items() if members}
+        rates = [self.recipe.lr * factor for factor, _ in groups]
         optimizer = torch.optim.AdamW(
             [
-                {"params": decayed, "weight_decay": self.recipe.weight_decay},
-                {"params": plain, "weight_decay": 0.0},
+                {
+                    "params": members,
+                    "weight_decay": self.recipe.weight_decay if decayed else 0.0,
+                    "lr": self.recipe.lr * factor,
+                }
+                for (factor, decayed), members in groups.items()
             ],
             lr=self.recipe.lr,
         )
@@ -104,11 +136,35 @@ class BarrierTask(L.LightningModule):
             return optimizer
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
-            max_lr=self.recipe.lr,
+            max_lr=rates,
             total_steps=self.steps,
             pct_start=self.recipe.warmup,
         )
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+class BarrierTask(Task):
+    """Fit a model to migration barriers: ``[B]`` outputs in eV."""
+
+    unit = "eV"
+
+    def __init__(self, model: nn.Module, recipe: Recipe, steps: int) -> None:
+        super().__init__(model, recipe, steps)
+        self.criterion = LOSSES[recipe.loss]
+        self.train_mae, self.val_mae = MeanAbsoluteError(), MeanAbsoluteError()
+
+    def loss_of(self, out: Tensor, part: Part) -> Tensor:
+        loss: Tensor = self.criterion(out, part["target"], HUBER_DELTA)
+        return loss.sum()
+
+    def note(self, stage: str, out: Tensor, part: Part) -> None:
+        self._metric(stage).update(out, part["target"])
+
+    def report(self, stage: str) -> None:
+        self.log(f"{stage}_mae", self._metric(stage), on_step=False, on_epoch=True)
+
+    def _metric(self, stage: str) -> MeanAbsoluteError:
+        return self.train_mae if stage == "train" else self.val_mae
 
 
 def displace_atoms(part: Part, width: float) -> None:

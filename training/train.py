@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,20 +13,24 @@ import numpy as np
 
 import linegraph
 from linegraph import InputError
-from linegraph.weights import load_weights
+from linegraph.models import Model
+from linegraph.weights import Weights, load_weights
 
 from .bands import Band
-from .data import folds_of, labelled, load_bands, split_of
+from .batches import as_tensor
+from .data import folds_of, labelled, load_bands, one_path_each, split_of
 from .files import new_run_folder
-from .fit import Machine, fit
+from .fit import Machine, barrier_task, fit
 from .folders import read_structure
 from .graphs import GraphSet, build_graphs, load_graphs
 from .predict import predict
 from .read import BandSet, read_bands
 from .recipe import Recipe
 from .records import ENDINGS
-from .report import check_same_run, trivial_for, write_config, write_results, write_skipped
+from .report import trivial_for, write_results
+from .runs import Source, check_same_run, write_config, write_skipped
 from .splits import Split
+from .transfer import Start, read_start
 
 
 def train(
@@ -33,6 +39,7 @@ def train(
     *,
     recipe_name: str = "",
     data: str | PathLike[str] | None = None,
+    init: str | PathLike[str] | None = None,
     folds: int = 0,
     skip_bad: bool = False,
     resume: bool = False,
@@ -49,6 +56,8 @@ def train(
         recipe: all settings.
         recipe_name: the recipe's name, for the record.
         data: a file or folder of bands; the embedded starter set if None.
+        init: weights to start from, a run folder or a safetensors file: of a pre-training, or of
+            another barrier model. None for a start from scratch.
         folds: number of folds; 0 for a single run with the recipe's split.
         skip_bad: leave out records that cannot be used.
         resume: go on with a run that was interrupted.
@@ -58,24 +67,30 @@ def train(
         The contents of ``metrics.json``.
 
     Raises:
-        InputError: unusable data or settings, or a run folder that exists.
+        InputError: unusable data, settings or weights, or a run folder that exists.
     """
     machine = machine or Machine()
     machine.trainer_arguments()
+    if recipe.model == "MPT":
+        raise InputError(f"recipe {recipe_name!r} pre-trains on properties: use pretrain")
+    start = read_start(init, recipe)
     bands = labelled(load_bands(data, skip_bad=skip_bad))
+    if recipe.one_path:
+        bands = one_path_each(bands)
     splits = folds_of(bands, recipe, folds) if folds else [split_of(bands, recipe)]
     folder = Path(out)
     if not resume:
         new_run_folder(folder)
-    else:
-        check_same_run(folder, recipe, bands, folds)
+    source = Source(bands.path, bands.fingerprint, len(bands.bands), bands.skipped)
+    more = {"folds": folds, "init": None if start is None else start.fingerprint}
+    if resume:
+        check_same_run(folder, recipe, source, more)
     model = linegraph.build_model(recipe.model, hidden=1, alignn_layers=0, conv_layers=0)
     graphs = _graphs(bands, model.views, recipe.graph_settings, machine)
-    write_config(folder, recipe_name, recipe, bands, folds=folds)
-    write_skipped(folder, bands)
-    if not folds:
-        return _one(folder, recipe, bands.bands, graphs, splits[0], machine, resume)
-    return _cross_validate(folder, recipe, bands.bands, graphs, splits, machine, resume)
+    write_config(folder, recipe_name, recipe, source, more)
+    write_skipped(folder, bands.skipped)
+    job = _Job(recipe, bands.bands, graphs, start, machine, resume)
+    return job.cross_validate(folder, splits) if folds else job.once(folder, splits[0])
 
 
 def _graphs(
@@ -94,63 +109,69 @@ def _graphs(
         raise error.at(file=bands.path) from None
 
 
-def _one(
-    folder: Path,
-    recipe: Recipe,
-    bands: Sequence[Band],
-    graphs: GraphSet,
-    split: Split,
-    machine: Machine,
-    resume: bool,
-) -> dict[str, Any]:
-    targets = [band.target for band in bands]
-    model = fit(folder, recipe, graphs, targets, split, machine, resume=resume)
-    parts = {"train": split.train, "val": split.val, "test": split.test}
-    parts = {name: positions for name, positions in parts.items() if positions}
-    predicted = {
-        name: (positions, predict(model, graphs, positions, machine.device))
-        for name, positions in parts.items()
-    }
-    judged = list(parts.values())[-1]
-    trivial = trivial_for(bands, split.train, judged)
-    return write_results(folder, recipe.model, bands, predicted, trivial, seed=recipe.seed)
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What all folds of a run share."""
 
+    recipe: Recipe
+    bands: Sequence[Band]
+    graphs: GraphSet
+    start: Start | None
+    machine: Machine
+    resume: bool
 
-def _cross_validate(
-    folder: Path,
-    recipe: Recipe,
-    bands: Sequence[Band],
-    graphs: GraphSet,
-    splits: Sequence[Split],
-    machine: Machine,
-    resume: bool,
-) -> dict[str, Any]:
-    targets = [band.target for band in bands]
-    positions: list[int] = []
-    values: list[float] = []
-    trivial: dict[str, list[np.ndarray[Any, Any]]] = {}
-    for number, split in enumerate(splits, start=1):
-        here = folder / f"fold-{number}"
-        here.mkdir(exist_ok=True)
-        title = f"Fold {number} of {len(splits)}"
-        model = fit(here, recipe, graphs, targets, split, machine, title=title, resume=resume)
-        predicted = predict(model, graphs, split.test, machine.device)
-        guesses = trivial_for(bands, split.train + split.val, split.test)
-        write_results(
-            here, recipe.model, bands, {"test": (split.test, predicted)}, guesses, seed=recipe.seed
+    def fit(self, folder: Path, split: Split, title: str = "Training") -> Model:
+        targets = as_tensor([band.target for band in self.bands])
+        return fit(
+            folder,
+            self.recipe,
+            self.graphs,
+            targets,
+            split,
+            self.machine,
+            make=partial(barrier_task, self.recipe, targets[split.train], self.start),
+            title=title,
+            resume=self.resume,
         )
-        positions += split.test
-        values += predicted
-        for name, guess in guesses.items():
-            trivial.setdefault(name, []).append(guess)
-    return write_results(
-        folder,
-        f"{recipe.model}, {len(splits)} folds grouped by system",
-        bands,
-        {"test": (positions, values)},
-        {name: np.concatenate(guesses) for name, guesses in trivial.items()},
-        seed=recipe.seed,
-    )
+
+    def once(self, folder: Path, split: Split) -> dict[str, Any]:
+        model = self.fit(folder, split)
+        parts = {"train": split.train, "val": split.val, "test": split.test}
+        parts = {name: positions for name, positions in parts.items() if positions}
+        predicted = {
+            name: (positions, predict(model, self.graphs, positions, self.machine.device))
+            for name, positions in parts.items()
+        }
+        judged = list(parts.values())[-1]
+        trivial = trivial_for(self.bands, split.train, judged)
+        name, seed = self.recipe.model, self.recipe.seed
+        return write_results(folder, name, self.bands, predicted, trivial, seed=seed)
+
+    def cross_validate(self, folder: Path, splits: Sequence[Split]) -> dict[str, Any]:
+        name, seed = self.recipe.model, self.recipe.seed
+        positions: list[int] = []
+        values: list[float] = []
+        trivial: dict[str, list[np.ndarray[Any, Any]]] = {}
+        for number, split in enumerate(splits, start=1):
+            here = folder / f"fold-{number}"
+            here.mkdir(exist_ok=True)
+            model = self.fit(here, split, f"Fold {number} of {len(splits)}")
+            found = predict(model, self.graphs, split.test, self.machine.device)
+            guesses = trivial_for(self.bands, split.train + split.val, split.test)
+            parts = {"test": (split.test, found)}
+            write_results(here, name, self.bands, parts, guesses, seed=seed)
+            positions += split.test
+            values += found
+            for guess, said in guesses.items():
+                trivial.setdefault(guess, []).append(said)
+        return write_results(
+            folder,
+            f"{name}, {len(splits)} folds grouped by system",
+            self.bands,
+            {"test": (positions, values)},
+            {guess: np.concatenate(said) for guess, said in trivial.items()},
+            seed=seed,
+        )
 
 
 def evaluate(
@@ -178,12 +199,12 @@ def evaluate(
     """
     machine = machine or Machine()
     machine.trainer_arguments()
-    loaded = load_weights(weights)
+    loaded = _barrier_weights(weights)
     bands = load_bands(data, skip_bad=skip_bad)
     folder = new_run_folder(out)
     graphs = _graphs(bands, loaded.model.views, loaded.graph_settings, machine)
     predicted = predict(loaded.model, graphs, device=machine.device)
-    write_skipped(folder, bands)
+    write_skipped(folder, bands.skipped)
     everything = {"all": (range(len(predicted)), predicted)}
     return write_results(folder, f"{loaded.name} on {bands.path.name}", bands.bands, everything)
 
@@ -202,7 +223,7 @@ def predict_files(
         InputError: unusable weights, files or structures.
     """
     Machine(device).trainer_arguments()
-    loaded = load_weights(weights)
+    loaded = _barrier_weights(weights)
     bands: list[Band] = []
     for file in files:
         if file.is_dir() or file.name.lower().endswith(ENDINGS):
@@ -213,3 +234,14 @@ def predict_files(
     graphs = build_graphs(bands, views, loaded.graph_settings)
     names = [band.name for band in bands]
     return list(zip(names, predict(loaded.model, graphs, device=device), strict=True))
+
+
+def _barrier_weights(path: str | PathLike[str]) -> Weights:
+    loaded = load_weights(path)
+    if loaded.outputs or loaded.name == "MPT":
+        raise InputError(
+            f"holds {loaded.name}, which predicts properties of crystals and no barriers: train "
+            "--init makes a barrier model of it",
+            file=path,
+        )
+    return loaded

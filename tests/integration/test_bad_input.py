@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import training.train
 from tests.bands import data_file, settings, some_bands
 from tests.integration.command import assert_says, linegraph, refused
 from tests.integration.test_cli import table, write_structure
+from training.records import write_bands
 
 Record = dict[str, Any]
 Change = Callable[[Record], object]
@@ -169,6 +171,14 @@ def test_folders_that_exist(tmp_path: Path, data: Path, run: Path) -> None:
         (["--set", "lr=.nan"], ["field lr"]),
         (["--set", "loss=l2"], ["field loss", "l1, huber, mse"]),
         (["--set", "model=MODEL-9"], ["field model", "MODEL-3"]),
+        (["--set", "freeze=trunk"], ["field freeze", "'trunk'", "alignn_layers"]),
+        (["--set", "lr_parts={head: fast}"], ["field lr_parts", "a number", "'fast'"]),
+        (["--set", "lr_parts=3"], ["field lr_parts", "pairs"]),
+        (["--set", "model=MPT"], ["'small' pre-trains", "use pretrain"]),
+        (["--recipe", "mpt-small"], ["'mpt-small' pre-trains", "use pretrain"]),
+        (["--recipe", "transfer-all"], ["--init", "pretrained=false"]),
+        (["--set", "one_path=true", "--set", "split=grouped"], ["bands.json", "split is empty"]),
+        (["--init", "nowhere.safetensors"], ["nowhere.safetensors", "no such weights"]),
         (["--device", "tpu"], ["'tpu'", "cpu"]),
         (["--device", "cuda:x"], ["'cuda:x'", "cpu"]),
         (["--device", "cpu:0"], ["'cpu:0'", "cpu"]),
@@ -179,6 +189,33 @@ def test_options(words: list[str], told: list[str], tmp_path: Path, data: Path) 
     line = refused("train", "--data", data, "--out", tmp_path / "run", *words)
     assert_says(line, *told)
     assert not (tmp_path / "run").exists()
+
+
+def test_recipes_of_barriers_are_not_for_pretraining(tmp_path: Path, data: Path) -> None:
+    for words in (["--recipe", "small"], ["--set", "model=MODEL-4"]):
+        line = refused("pretrain", "--data", data, "--out", tmp_path / "run", *words)
+        assert_says(line, "on barriers", "use train")
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_first_path(tmp_path: Path) -> None:
+    write_bands(tmp_path / "later.json", [replace(some_bands()[0], name="LiO_2")])
+    words = ["--data", tmp_path / "later.json", "--out", tmp_path / "run"]
+    line = refused("train", *words, *settings(one_path=True))
+    assert_says(line, tmp_path / "later.json", "every record is a further path")
+    assert not (tmp_path / "run").exists()
+
+
+def test_recipe_files_that_build_on_nothing(tmp_path: Path, data: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    for text, told in (
+        ("base: smal\n", ["field base", "'smal'", "small"]),
+        (f"base: {mine}\n", ["field base", f"{mine} -> {mine}"]),
+        ("base: small\nhiden: 3\n", ["'hiden'", "did you mean 'hidden'"]),
+    ):
+        mine.write_text(text)
+        line = refused("train", "--data", data, "--recipe", mine, "--out", tmp_path / "run")
+        assert_says(line, mine, *told)
 
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:99", "cuda:", ""])

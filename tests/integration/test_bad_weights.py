@@ -53,6 +53,25 @@ def metadata_of(run: Path) -> dict[str, str]:
     return metadata
 
 
+@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.parametrize("outputs", [(), ("gv", "ph", "pz", "dc", "ebg", "fe", "bg")])
+def test_weights_of_properties(
+    outputs: tuple[str, ...], folder: bool, tmp_path: Path, data: Path
+) -> None:
+    """Pre-trained, or converted from what was published, which names no outputs."""
+    config = {"hidden": 4, "alignn_layers": 1, "conv_layers": 1}
+    file = tmp_path / "model.safetensors"
+    save_weights(file, build_model("MPT", **config), "MPT", config, {}, outputs)
+    path = tmp_path if folder else file
+    for command in (
+        ["predict", data, "--weights", path],
+        ["evaluate", path, "--data", data, "--out", tmp_path / "e"],
+    ):
+        line = refused(*command)
+        assert_says(line, path, "holds MPT", "properties", "no barriers", "train --init")
+    assert not (tmp_path / "e").exists()
+
+
 @pytest.mark.parametrize(
     ("kind", "problem"),
     [

@@ -57,6 +57,8 @@ def test_run_folder(run: Path, data: Path) -> None:
     assert {key: config["settings"][key] for key in TINY} == TINY
     assert config["data"]["path"] == str(data)
     assert config["data"]["fingerprint"] == sha256(data)
+    assert (config["data"]["records"], config["data"]["skipped"]) == (12, [])
+    assert (config["recipe"], config["folds"], config["init"]) == ("small", 0, None)
     assert config["versions"]["torch"] == version("torch")
     assert config["versions"]["linegraph"] == version("linegraph")
 
@@ -175,6 +177,36 @@ def test_records_without_target(tmp_path: Path) -> None:
     assert len(table(tmp_path / "n" / "predictions.csv")) == 12
 
 
+def test_one_path_of_each_system(tmp_path: Path) -> None:
+    bands = some_bands()
+    # Two paths of every compound: the second are left out, whichever comes first.
+    named = [replace(b, name=f"{b.system}_{1 + i % 2}") for i, b in enumerate(bands)][::-1]
+    write_bands(tmp_path / "paths.json", named)
+    run = tmp_path / "run"
+    words = settings(one_path=True, epochs=1)
+    linegraph("train", "--data", tmp_path / "paths.json", "--out", run, *words)
+    rows = table(run / "predictions.csv")
+    assert {row["sys_name"] for row in rows} == {f"{band.system}_1" for band in bands}
+    assert len(rows) == 6
+    assert yaml.safe_load((run / "config.yaml").read_text())["data"]["records"] == 6
+    # It is a matter of training: others are predicted as they come.
+    linegraph("evaluate", run, "--data", tmp_path / "paths.json", "--out", tmp_path / "e")
+    assert len(table(tmp_path / "e" / "predictions.csv")) == 12
+
+
+def test_start_from_the_weights_of_another_run(tmp_path: Path, data: Path, run: Path) -> None:
+    words = ["--data", data, "--init", run, *settings(epochs=1, lr=1e-12, new_head=False)]
+    words += ["--set", "norms=keep", "--set", "freeze=[embeddings, alignn_layers, conv_layers]"]
+    linegraph("train", *words, "--out", tmp_path / "run")
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert config["init"] == sha256(run / "model.safetensors")
+    ours, theirs = (table(folder / "predictions.csv") for folder in (tmp_path / "run", run))
+    for row, other in zip(ours, theirs, strict=True):
+        assert row["sys_name"] == other["sys_name"]
+        said = float(other["prediction_eV"])
+        assert float(row["prediction_eV"]) == pytest.approx(said, abs=1e-4)
+
+
 def test_every_way_to_predict_gives_the_same(tmp_path: Path, run: Path, data: Path) -> None:
     expected = {
         row["sys_name"]: float(row["prediction_eV"]) for row in table(run / "predictions.csv")
@@ -210,8 +242,9 @@ def expected_order(bands: list[Band]) -> list[str]:
 
 
 def write_structure(path: Path, band: Band) -> None:
+    (cell,) = band.structures
     structure = Structure(
-        Lattice(band.cell.lattice), band.cell.numbers.tolist(), band.cell.frac, to_unit_cell=False
+        Lattice(cell.lattice), cell.numbers.tolist(), cell.frac, to_unit_cell=False
     )
     if path.suffix == ".cif":
         CifWriter(structure, significant_figures=9).write_file(path)

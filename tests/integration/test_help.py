@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from cli import main
 from tests.integration.command import ROOT, linegraph
 from training.recipe import recipe_names
+
+COMMANDS = ("train", "pretrain", "evaluate", "predict", "hops", "data", "convert", "recipes")
 
 
 def test_recipes_command(tmp_path: Path) -> None:
@@ -25,7 +28,7 @@ def test_recipes_command(tmp_path: Path) -> None:
         assert linegraph("recipes", path).output == text
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "predict", "data", "recipes"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_help(name: str) -> None:
     command = main.commands[name]
     text = linegraph(name, "--help").output
@@ -35,16 +38,33 @@ def test_help(name: str) -> None:
             continue
         assert parameter.help, f"{name}: {parameter.name} has no help"
         assert parameter.opts[0] in text
-        if parameter.default is not None and not parameter.is_flag and not parameter.multiple:
-            assert "default" in text
-    if name in ("train", "evaluate", "predict", "data"):
-        assert "--debug" in text
+        # What has no default says so in other words (a sentinel, in some versions of click).
+        if isinstance(parameter.default, str | float) and not parameter.is_flag:
+            assert f"[default: {parameter.default}]" in " ".join(text.split())
+    assert "--debug" in text
     if name == "predict":
         assert "eV" in text
 
 
 def test_no_command_is_untested() -> None:
-    assert set(main.commands) >= {"train", "evaluate", "predict", "data", "recipes"}
+    assert set(main.commands) == set(COMMANDS)
+    text = linegraph("--help").output
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} +\w", text, re.M)
+
+
+def test_train_and_pretrain_share_their_options() -> None:
+    options = {
+        name: {p.opts[0]: p.help for p in main.commands[name].params if isinstance(p, click.Option)}
+        for name in ("train", "pretrain")
+    }
+    shared = options["train"].items() & options["pretrain"].items()
+    assert {option for option, _ in shared} == {
+        "--out", "--recipe", "--set", "--epochs", "--seed", "--resume", "--skip-bad", "--device",
+        "--workers", "--debug",
+    }  # fmt: skip
+    assert set(options["train"]) - set(options["pretrain"]) == {"--init", "--folds"}
+    assert set(options["pretrain"]) - set(options["train"]) == {"--drop", "--strict-split"}
 
 
 def test_installed_command() -> None:

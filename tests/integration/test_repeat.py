@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import training.graphs
 from tests.bands import settings, some_bands
 from tests.integration.command import linegraph, start
 from training.callbacks import History, read_history
@@ -51,15 +52,49 @@ def test_same_seed_same_bytes(tmp_path: Path, data: Path, whole: Path) -> None:
         assert content != results(whole)[name]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.filterwarnings("ignore:.*will create .* worker processes")
+@pytest.mark.parametrize(("workers", "names"), [(0, ["built", "read"]), (2, ["built"])])
 def test_number_of_workers_changes_nothing(
-    workers: int, tmp_path: Path, data: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+    workers: int,
+    names: list[str],
+    tmp_path: Path,
+    data: Path,
+    whole: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Nor that of the files that graphs are kept in, nor whether these are there already."""
     monkeypatch.setenv("LINEGRAPH_CACHE", str(tmp_path / "cache"))
-    run = tmp_path / "run"
-    linegraph("train", "--data", data, "--out", run, *WORDS, "--workers", workers)
-    assert results(run) == results(whole)
-    assert history(run) == history(whole)
+    monkeypatch.setattr(training.graphs, "SHARD", 5)
+    for name in names:
+        run = tmp_path / name
+        linegraph("train", "--data", data, "--out", run, *WORDS, "--workers", workers)
+        assert len(list((tmp_path / "cache").iterdir())) == 3
+        assert results(run) == results(whole)
+        assert history(run) == history(whole)
+
+
+def test_interrupted_while_graphs_are_built(
+    tmp_path: Path, data: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no run to resume then, but the same command finds the graphs that were built."""
+    monkeypatch.setenv("LINEGRAPH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(training.graphs, "SHARD", 5)
+    build, built = training.graphs.build_graphs, list[int]()
+
+    def noted(records: Any, *args: Any) -> Any:
+        built.append(len(records))
+        if len(built) == 3:
+            raise KeyboardInterrupt
+        return build(records, *args)
+
+    monkeypatch.setattr(training.graphs, "build_graphs", noted)
+    words = ["train", "--data", data, "--out", tmp_path / "run", *WORDS, "--workers", 1]
+    shown = linegraph(*words, code=130)
+    assert shown.stderr.splitlines() == ["interrupted"]
+    assert list((tmp_path / "run").iterdir()) == []
+    linegraph(*words)
+    assert built == [5, 5, 2, 2]
+    assert results(tmp_path / "run") == results(whole)
 
 
 def interrupt_after(rows: int, monkeypatch: pytest.MonkeyPatch, hook: str, count: int = 1) -> None:
@@ -216,6 +251,12 @@ def test_resume_refuses_other_settings(tmp_path: Path, data: Path, whole: Path) 
     for words in (str(run), "lr was 0.05, now 0.02", "seed was 123, now 5", "folds was 0, now 2"):
         assert words in shown.stderr
     assert "hidden" not in shown.stderr
+    # The settings are those that the weights fit, but the run did not start from any.
+    shown = linegraph(
+        "train", "--data", data, "--out", run, *WORDS, "--resume", "--init", whole, code=2
+    )
+    assert "init was None, now" in shown.stderr
+    assert "lr" not in shown.stderr.partition("other settings")[2]
     bands = some_bands()
     write_bands(tmp_path / "other.json", bands[::-1])
     words_ = ["train", "--data", tmp_path / "other.json", "--out", run, *WORDS, "--resume"]
@@ -231,7 +272,12 @@ def test_resume_refuses_what_is_no_run(tmp_path: Path, data: Path, whole: Path) 
     assert not (tmp_path / "nowhere").exists()
     assert "--out" in linegraph("train", *words, code=2).stderr
     run = shutil.copytree(whole, tmp_path / "run")
-    for text in (b"", b"settings: [", b"- 1", b"\xff\xfe\x00", b"settings: {}\ndata: 5\nfolds: 0"):
+    data_ = b"\ndata: {fingerprint: x}\nfolds: 0"
+    for text in (
+        b"", b"settings: [", b"- 1", b"\xff\xfe\x00", b"settings: {}\ndata: 5\nfolds: 0",
+        b"settings: {}" + data_, b"settings: ab\ninit: null" + data_,
+        b"settings: [1]\ninit: null" + data_, b"settings: null\ninit: null" + data_,
+    ):  # fmt: skip
         (run / "config.yaml").write_bytes(text)
         shown = linegraph("train", *words, "--out", run, code=2)
         assert str(run / "config.yaml") in shown.stderr

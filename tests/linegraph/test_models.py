@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch_geometric.data import Batch, Data
 
 import linegraph
 from linegraph.nn.pool import mean_over_atoms
+from training.read import read_bands
 
 from ..bands import rock_salt_band
+from ..goldens import SHARED, needs_data
 
 SMALL = {"hidden": 8, "alignn_layers": 1, "conv_layers": 1, "embedding": 8, "head": 8}
 
@@ -78,6 +83,38 @@ def test_attention_does_not_depend_on_how_structures_are_scored_together(
     assert torch.isfinite(gradient).all()
 
 
+class Largest(TorchDispatchMode):
+    """Values in the largest tensor made while this is on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numel = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(tensor, torch.Tensor):
+                self.numel = max(self.numel, tensor.numel())
+        return out
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+def test_scores_of_a_large_band_are_not_padded_onto_small_ones(heads: int) -> None:
+    """The largest published band has 1,027 atoms, half of them at most 111."""
+    largest, others = 1027, [111] * 31
+    sizes = [*others[:16], largest, *others[16:], largest]
+    readout = linegraph.nn.AttentionReadout(16, heads=heads)
+    x = torch.randn(sum(sizes), 16, requires_grad=True)
+    owner = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    batch = type("Owners", (), {"batch": owner, "num_graphs": len(sizes)})()
+    with Largest() as seen:
+        readout(x, batch).sum().backward()
+    padded = len(sizes) * heads * largest**2
+    assert heads * largest**2 <= seen.numel <= linegraph.nn.attention.BLOCK < padded
+    alone = readout.eval()(x[16 * 111 : 16 * 111 + largest], None)
+    torch.testing.assert_close(readout(x, batch)[16:17], alone, rtol=1e-4, atol=1e-5)
+
+
 def test_heads_divide_the_channels() -> None:
     with pytest.raises(ValueError, match="3 heads do not divide 8 channels"):
         linegraph.nn.AttentionReadout(8, heads=3)
@@ -89,3 +126,21 @@ def test_plain_data_with_a_batch_vector_is_pooled_by_it() -> None:
     owner = torch.tensor([0, 0, 1, 1, 1])
     pooled = mean_over_atoms(x, Data(batch=owner, z=torch.ones(5)))
     torch.testing.assert_close(pooled, torch.stack([x[:2].mean(0), x[2:].mean(0)]))
+
+
+@needs_data
+def test_model_4_on_the_largest_published_band() -> None:
+    bands = read_bands(SHARED / "data" / "barriers" / "train.json.gz").bands
+    largest = max(bands, key=lambda band: len(band.structures[0])).cell
+    assert len(largest) == 1027
+    model = linegraph.build_model("MODEL-4", **SMALL)
+    graphs = [linegraph.views(cell, model.views) for cell in (largest, rock_salt_band())]
+    batch = {view: Batch.from_data_list([g[view] for g in graphs]) for view in model.views}
+    with Largest() as seen:
+        model(batch).sum().backward()
+    scores = 1027**2
+    triplets = batch["band"].num_triplets
+    assert seen.numel <= max(scores, 40 * triplets)
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert len(gradients) > 50
+    assert all(gradient.isfinite().all() for gradient in gradients)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,24 @@ def test_equal_models_are_equal_files(tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
+@pytest.mark.parametrize("given", [("a", "b"), ["GVRH", "bäd, 'quoted'"], ("a",)])
+def test_names_of_outputs(given: Sequence[str], path: Path) -> None:
+    config = {**CONFIG, "properties": len(given)}
+    model = linegraph.build_model("MPT", **config)
+    save_weights(path, model, "MPT", config, SETTINGS, given)
+    found = load_weights(path)
+    assert found.outputs == tuple(given)
+    assert (found.name, found.config) == ("MPT", config)
+    save_weights(path, model, "MPT", config, SETTINGS, outputs=())
+    assert load_weights(path).outputs == ()
+
+
+def test_file_without_names_of_outputs_says_nothing_of_them(path: Path) -> None:
+    """As files had it before outputs had names: those are read, and equal files stay equal."""
+    assert set(metadata_of(path)) == {"format", "name", "config", "graph_settings"}
+    assert load_weights(path).outputs == ()
+
+
 def test_run_folder_and_text_path(path: Path) -> None:
     for place in (path, str(path), path.parent, str(path.parent)):
         assert load_weights(place).config == CONFIG
@@ -95,6 +114,8 @@ def rewrite(path: Path, **changes: Any) -> None:
         ({"graph_settings": {"shells": 3}}, "'shells'"),
         ({"graph_settings": None}, "does not fit"),
         ({"graph_settings": [1]}, "does not fit"),
+        ({"outputs": 3}, "does not fit"),
+        ({"outputs": None}, "does not fit"),
     ],
 )
 def test_file_that_says_something_else(changes: dict[str, Any], problem: str, path: Path) -> None:

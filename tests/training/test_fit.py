@@ -7,19 +7,23 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from torch import Tensor
 
 import linegraph
 from linegraph import InputError
 from linegraph.weights import load_weights
 from tests.bands import TINY, data_file, some_bands
+from training.batches import Part
 from training.callbacks import History, read_history
 from training.data import load_bands
-from training.fit import Machine, fit
-from training.graphs import GraphSet, build_graphs
-from training.predict import predict
+from training.fit import Machine, barrier_task, fit
+from training.graphs import GraphSet, build_graphs, load_graphs
+from training.predict import outputs, predict
 from training.recipe import Recipe
 from training.splits import Split
+from training.task import BarrierTask, Task
 from training.train import evaluate, train
+from training.transfer import read_start
 
 QUIET = Machine("cpu", workers=0, progress=False)
 RECIPE = Recipe(summary="").changed(TINY)
@@ -51,7 +55,7 @@ def test_fit_returns_what_it_writes(tmp_path: Path, graphs: GraphSet) -> None:
 def test_records_of_other_splits_are_never_seen(tmp_path: Path, graphs: GraphSet) -> None:
     """Other targets and other structures there give the same weights."""
     changed = [-5.0 if i in SPLIT.test else target for i, target in enumerate(TARGETS)]
-    swapped = graphs.graphs[:10] + graphs.graphs[:2]
+    swapped = [*graphs.graphs[:10], *graphs.graphs[:2]]
     others = GraphSet(graphs.views, swapped, graphs.triplets[:10] + graphs.triplets[:2])
     ours = fit(folder_of(tmp_path / "a"), RECIPE, graphs, TARGETS, SPLIT, QUIET)
     theirs = fit(folder_of(tmp_path / "b"), RECIPE, others, changed, SPLIT, QUIET)
@@ -123,6 +127,118 @@ def test_what_cannot_be_fitted(
         fit(tmp_path, RECIPE, graphs, targets, split, QUIET)
 
 
+class TwoProperties(Task):
+    """Two outputs by name, as squared errors of the known ones."""
+
+    outputs = ("a", "b")
+
+    def loss_of(self, out: Tensor, part: Part) -> Tensor:
+        known = part["target"].isfinite()
+        loss: Tensor = ((out - part["target"].nan_to_num()) ** 2 * known).sum()
+        return loss
+
+    def report(self, stage: str) -> None:
+        self.log(f"{stage}_mae", 1.0, on_step=False, on_epoch=True, batch_size=1)
+
+    @property
+    def model_config(self) -> dict[str, int]:
+        return {**super().model_config, "properties": 2}
+
+
+def two_properties(steps: int) -> Task:
+    model = linegraph.build_model("MPT", **RECIPE.model_config, properties=2)
+    model.register_forward_pre_hook(lambda _, given: ({"crystal": given[0]["band"]},))
+    return TwoProperties(model, RECIPE, steps)
+
+
+def test_rows_of_targets_need_one_value(tmp_path: Path, graphs: GraphSet) -> None:
+    targets = torch.full((12, 2), float("nan"))
+    targets[range(12), [i % 2 for i in range(12)]] = 1.0
+    fit(folder_of(tmp_path / "a"), RECIPE, graphs, targets, SPLIT, QUIET, make=two_properties)
+    targets[9] = float("nan")
+    with pytest.raises(InputError, match="record 9, field target"):
+        fit(folder_of(tmp_path / "b"), RECIPE, graphs, targets, SPLIT, QUIET, make=two_properties)
+    # Nobody looks at records that are held out.
+    targets[9], targets[11] = 1.0, float("nan")
+    fit(folder_of(tmp_path / "c"), RECIPE, graphs, targets, SPLIT, QUIET, make=two_properties)
+
+
+def test_another_task_is_what_is_fitted(tmp_path: Path, graphs: GraphSet) -> None:
+    """Weights say what it is, sizes and names of outputs included."""
+    recipe = RECIPE.changed({"model": "MPT", "keep": "last"})
+    seen: list[int] = []
+
+    def make(steps: int) -> Task:
+        seen.append(steps)
+        return two_properties(steps)
+
+    targets = torch.tensor([[float(i % 3), 1.0] for i in range(12)])
+    model = fit(tmp_path, recipe, graphs, targets, SPLIT, QUIET, make=make)
+    # Two epochs of three batches.
+    assert seen == [6]
+    found = load_weights(tmp_path)
+    assert (found.name, found.outputs) == ("MPT", ("a", "b"))
+    assert found.config == {**RECIPE.model_config, "properties": 2}
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, found.model.state_dict()[name])
+    crystals = GraphSet(("crystal",), [{"crystal": g["band"]} for g in graphs.graphs], [1] * 12)
+    assert outputs(found.model, crystals, [4, 2]).shape == (2, 2)
+    # Nothing but what the task reports.
+    assert [row["val_mae"] for row in read_history(tmp_path / "history.csv")] == [1.0, 1.0]
+
+
+def test_the_task_is_that_of_barriers_unless_told(tmp_path: Path, graphs: GraphSet) -> None:
+    targets = torch.tensor([float(t or 0) for t in TARGETS])
+    ours = fit(folder_of(tmp_path / "a"), RECIPE, graphs, TARGETS, SPLIT, QUIET)
+    theirs = fit(
+        folder_of(tmp_path / "b"), RECIPE, graphs, targets, SPLIT, QUIET,
+        make=lambda steps: barrier_task(RECIPE, targets[SPLIT.train], None, steps),
+    )  # fmt: skip
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, theirs.state_dict()[name])
+
+
+@pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize("start", ["none", "trunk", "all"])
+def test_task_of_barriers(start: str, center: bool, tmp_path: Path, graphs: GraphSet) -> None:
+    """Centred on the training targets, unless the head is one that was trained."""
+    before = fit(tmp_path, RECIPE, graphs, TARGETS, SPLIT, QUIET)
+    recipe = RECIPE.changed({"center": center, "new_head": start != "all", "seed": 9})
+    begin = None if start == "none" else read_start(tmp_path, recipe)
+    task = barrier_task(recipe, torch.tensor([7.0, 8.0, 100.0]), begin, 50)
+    assert isinstance(task, BarrierTask)
+    assert (task.recipe, task.steps, task.outputs) == (recipe, 50, ())
+    model: Any = task.model
+    theirs = before.state_dict()
+    same = {
+        name for name, tensor in model.state_dict().items() if torch.equal(tensor, theirs[name])
+    }
+    bias = model.head.output.bias.item()
+    if start == "all":
+        assert same == set(theirs)
+        return
+    assert (bias == 8.0) == center
+    weights = {"trunk.conv_layers.0.root.weight", "head.output.weight"}
+    assert same & weights == ({"trunk.conv_layers.0.root.weight"} if start == "trunk" else set())
+
+
+@pytest.mark.filterwarnings("ignore:.*will create .* worker processes")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_graphs_on_disk_give_the_same_weights(
+    workers: int, tmp_path: Path, graphs: GraphSet
+) -> None:
+    cached = load_graphs(
+        some_bands(), "f", ("band",), RECIPE.graph_settings,
+        cache=tmp_path / "cache", workers=1, progress=False,
+    )  # fmt: skip
+    machine = Machine("cpu", workers=workers, progress=False)
+    ours = fit(folder_of(tmp_path / "a"), RECIPE, graphs, TARGETS, SPLIT, QUIET)
+    theirs = fit(folder_of(tmp_path / "b"), RECIPE, cached, TARGETS, SPLIT, machine)
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, theirs.state_dict()[name])
+    assert predict(ours, graphs) == predict(theirs, cached)
+
+
 @pytest.mark.parametrize("model", [name for name in linegraph.models() if name != "MPT"])
 def test_every_model_trains_resumes_and_evaluates(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -156,6 +272,7 @@ def test_predictions_do_not_depend_on_company(graphs: GraphSet) -> None:
     assert together == pytest.approx(alone, abs=1e-5)
     assert predict(model, graphs, [5, 2, 5]) == pytest.approx([alone[5], alone[2], alone[5]])
     assert predict(model, graphs, []) == []
+    assert torch.equal(outputs(model, graphs, [5, 2]), torch.tensor(predict(model, graphs, [5, 2])))
 
 
 def test_prediction_that_is_no_number_is_refused(graphs: GraphSet) -> None:

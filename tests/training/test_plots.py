@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 import training.plots as module
 from linegraph.errors import InputError
 from training.metrics import regression_metrics
-from training.plots import parity_plot
+from training.plots import parity_panels, parity_plot
 
 TARGET = np.array([0.2, 0.4, 0.6, 3.0, 1.1])
 PREDICTION = np.array([0.25, 0.3, 0.7, 1.5, -0.2])
@@ -116,6 +117,80 @@ def test_parity_plot_refuses_what_it_cannot_draw(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written") as caught:
         parity_plot(tmp_path / "no" / "p.png", TARGET, PREDICTION, title="t", metrics=METRICS)
     assert caught.value.file == tmp_path / "no" / "p.png"
+    assert os.listdir(tmp_path) == []
+
+
+def panels_of(*names: str) -> list[tuple[str, Any, Any, Any]]:
+    return [(name, TARGET + i, PREDICTION + i, METRICS) for i, name in enumerate(names)]
+
+
+def test_parity_panels(tmp_path: Path, figures: list[Figure]) -> None:
+    names = ["a_1", "b$_", "c", "$d^{$", "bulk modulus, log10", "f"]
+    parity_panels(tmp_path / "p.png", panels_of(*names), title="MPT, $\\frac{$")
+    with Image.open(tmp_path / "p.png") as image:
+        assert image.format == "PNG"
+        across, down = image.size
+    # Four in a row at most.
+    assert across > 1.5 * down
+    (figure,) = figures
+    assert len({round(axes.get_position().y0, 3) for axes in figure.axes}) == 2
+    titles = [axes.title for axes in figure.axes]
+    assert [title.get_text() for title in titles] == names
+    for i, axes in enumerate(figure.axes):
+        np.testing.assert_allclose(
+            np.asarray(axes.collections[0].get_offsets()),
+            np.column_stack([TARGET + i, PREDICTION + i]),
+        )
+        assert axes.get_xlim() == axes.get_ylim()
+        assert axes.get_xlim()[0] < PREDICTION.min() + i
+        assert axes.get_xlim()[1] > TARGET.max() + i
+    # Values on a scale have no unit.
+    assert f"MAE = {METRICS['mae']:.3f}" in texts(figure)
+    assert "eV" not in texts(figure)
+    assert os.listdir(tmp_path) == ["p.png"]
+
+
+def test_titles_of_panels_keep_apart(tmp_path: Path, figures: list[Figure]) -> None:
+    long = "piezoelectric modulus (largest longitudinal, |e_ij|max) of all crystals"
+    parity_panels(tmp_path / "p.png", panels_of(long, long.replace(" ", "e"), long), title="t")
+    figures[0].canvas.draw()  # in the figure's own resolution, not the file's
+    boxes = [axes.title.get_window_extent() for axes in figures[0].axes]
+    for left, right in pairwise(boxes):
+        assert left.x1 < right.x0
+    assert max(box.y1 for box in boxes) < figures[0].get_window_extent().y1
+    assert figures[0].axes[0].title.get_text().split() == long.split()
+
+
+@pytest.mark.parametrize("count", [1, 4, 5])
+def test_parity_panels_are_as_large_as_they_need(
+    count: int, tmp_path: Path, figures: list[Figure]
+) -> None:
+    parity_panels(tmp_path / "p.png", panels_of(*"abcde"[:count]), title="t")
+    assert len(figures[0].axes) == count
+    width, height = figures[0].get_size_inches()
+    assert width == pytest.approx(2.7 * min(4, count))
+    assert height == pytest.approx(0.4 + 2.8 * (2 if count > 4 else 1))
+
+
+def test_parity_panel_of_one_record(tmp_path: Path, figures: list[Figure]) -> None:
+    panel = ("one", [0.5], [0.25], regression_metrics([0.5], [0.25]))
+    parity_panels(tmp_path / "p.png", [panel], title="t")
+    assert "= undefined" in texts(figures[0])
+    assert "±" not in texts(figures[0])
+
+
+def test_parity_panels_refuse_what_they_cannot_draw(tmp_path: Path) -> None:
+    path = tmp_path / "p.png"
+    with pytest.raises(InputError, match="nothing to plot"):
+        parity_panels(path, [], title="t")
+    with pytest.raises(InputError, match="no records"):
+        parity_panels(path, [("a", [], [], METRICS)], title="t")
+    with pytest.raises(InputError, match="5 targets but 1 predictions"):
+        parity_panels(path, [*panels_of("a"), ("b", TARGET, [1.0], METRICS)], title="t")
+    with pytest.raises(InputError, match="NaN"):
+        parity_panels(path, [("a", [1.0], [np.nan], METRICS)], title="t")
+    with pytest.raises(InputError, match="cannot be written"):
+        parity_panels(tmp_path / "no" / "p.png", panels_of("a"), title="t")
     assert os.listdir(tmp_path) == []
 
 

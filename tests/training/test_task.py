@@ -12,8 +12,8 @@ import linegraph
 from tests.bands import some_bands
 from training.batches import EpochBatches, Part, collate, loader
 from training.graphs import GraphSet, build_graphs
-from training.recipe import Recipe, load_recipe
-from training.task import HUBER_DELTA, LOSSES, BarrierTask, center_output, displace_atoms
+from training.recipe import CHOICES, Recipe, load_recipe
+from training.task import HUBER_DELTA, LOSSES, BarrierTask, Task, center_output, displace_atoms
 
 RECIPE = Recipe(
     summary="", hidden=8, alignn_layers=1, conv_layers=1, embedding=8, head=8, batch_size=5
@@ -56,22 +56,26 @@ class Gradients(L.Callback):
         self.found.append([p.grad.clone() for p in pl_module.model.parameters()])
 
 
+def fit_once(
+    task: Task, graphs: GraphSet, batches: EpochBatches, callbacks: Sequence[L.Callback]
+) -> None:
+    """One epoch."""
+    trainer = L.Trainer(
+        max_epochs=1, callbacks=list(callbacks), logger=False, accelerator="cpu",
+        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
+    )  # fmt: skip
+    trainer.fit(task, loader(graphs, TARGETS, batches))
+
+
 def train(
     model: nn.Module,
     recipe: Recipe,
     graphs: GraphSet,
     budget: int,
     callbacks: Sequence[L.Callback] = (),
-    epochs: int = 1,
-) -> BarrierTask:
+) -> None:
     batches = EpochBatches(range(12), graphs.triplets, recipe.batch_size, budget, shuffle=True)
-    task = BarrierTask(model, recipe, steps=epochs * len(batches))
-    trainer = L.Trainer(
-        max_epochs=epochs, callbacks=list(callbacks), logger=False, accelerator="cpu",
-        enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False,
-    )  # fmt: skip
-    trainer.fit(task, loader(graphs, TARGETS, batches))
-    return task
+    fit_once(BarrierTask(model, recipe, steps=len(batches)), graphs, batches, callbacks)
 
 
 @pytest.fixture
@@ -125,9 +129,73 @@ def test_gradient_is_that_of_the_mean_loss(loss: str, graphs: GraphSet) -> None:
             error**2 / 2,
             HUBER_DELTA * (error.abs() - HUBER_DELTA / 2),
         ),
-    }[loss].mean()
-    found = LOSSES[loss](model(part), part["target"].double()) / 5
+    }[loss]
+    # Of every record by itself.
+    found = LOSSES[loss](model(part), part["target"].double(), HUBER_DELTA)
     torch.testing.assert_close(found, expected)
+    task = BarrierTask(model, RECIPE.changed({"loss": loss}), steps=1)
+    torch.testing.assert_close(task.loss_of(model(part), part) / 5, expected.mean())
+
+
+@pytest.mark.parametrize("delta", [0.1, 1.0])
+def test_where_huber_turns_linear(delta: float) -> None:
+    error = torch.tensor([-3.0, -0.5, -0.05, 0.0, 0.05, 0.5, 3.0])
+    found = LOSSES["huber"](error, torch.zeros(7), delta)
+    linear = delta * (error.abs() - delta / 2)
+    torch.testing.assert_close(found, torch.where(error.abs() < delta, error**2 / 2, linear))
+    for loss in ("l1", "mse"):
+        first, second = (LOSSES[loss](error, torch.zeros(7), value) for value in (delta, 9.0))
+        assert torch.equal(first, second)
+
+
+def test_losses_are_those_of_the_recipes() -> None:
+    assert set(LOSSES) == set(CHOICES["loss"])
+
+
+class Products(Task):
+    """Any other loss: targets times outputs; notes what it is told."""
+
+    def __init__(self, model: nn.Module, recipe: Recipe, steps: int) -> None:
+        super().__init__(model, recipe, steps)
+        self.told: list[tuple[str, str, int]] = []
+
+    def loss_of(self, out: Tensor, part: Part) -> Tensor:
+        loss: Tensor = (out * part["target"]).sum()
+        return loss
+
+    def note(self, stage: str, out: Tensor, part: Part) -> None:
+        assert not out.requires_grad
+        self.told.append(("note", stage, len(out)))
+
+    def report(self, stage: str) -> None:
+        self.told.append(("report", stage, 0))
+
+
+@pytest.mark.filterwarnings("ignore:.*many workers.*", "ignore:.*val_dataloader.*")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
+def test_loop_of_another_task(graphs: GraphSet) -> None:
+    """The loss it is given is the one minimised; outputs are told part by part."""
+    recipe = RECIPE.changed({"batch_size": 12, "schedule": "constant"})
+    model = Sums().double()
+    one = EpochBatches(range(12), graphs.triplets, 12, 10**9)
+    [part] = next(iter(loader(graphs, TARGETS, one)))
+    expected = torch.autograd.grad(
+        (model(part) * part["target"]).sum() / 12, list(model.parameters())
+    )
+    for budget, passes in ((10**9, 1), (1, 12)):
+        gradients = Gradients()
+        batches = EpochBatches(range(12), graphs.triplets, 12, budget)
+        task = Products(model, recipe.changed({"lr": 1e-12}), steps=1)
+        fit_once(task, graphs, batches, [gradients])
+        for found, gradient in zip(gradients.found[0], expected, strict=True):
+            torch.testing.assert_close(found, gradient)
+        assert task.told == [("note", "train", 12 // passes)] * passes + [("report", "train", 0)]
+
+
+def test_a_task_has_to_say_its_loss(graphs: GraphSet) -> None:
+    part = collate(graphs, TARGETS, range(2))
+    with pytest.raises(AssertionError):
+        Task(Sums().double(), RECIPE, steps=1).loss_of(torch.zeros(2), part)
 
 
 @pytest.mark.filterwarnings("ignore:.*many workers.*", "ignore:.*val_dataloader.*")

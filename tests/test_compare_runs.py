@@ -1,0 +1,69 @@
+"""The comparison of cross-validated runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from benchmarks import runs
+from training.files import write_csv
+from training.report import PREDICTIONS
+
+TARGET = [0.2, 0.4, 0.6, 0.8]
+
+
+def run_folder(folder: Path, predictions: Sequence[float], split: str = "test") -> Path:
+    folder.mkdir()
+    rows = [
+        (f"r{i}", split, f"s{i // 2}", "", TARGET[i], value) for i, value in enumerate(predictions)
+    ]
+    write_csv(folder / "predictions.csv", PREDICTIONS, rows)
+    return folder
+
+
+def compare(*words: object) -> Result:
+    return CliRunner().invoke(runs.main, [str(word) for word in words])
+
+
+def test_errors_and_paired_difference(tmp_path: Path) -> None:
+    first = run_folder(tmp_path / "first", [0.2, 0.4, 0.6, 0.4])
+    second = run_folder(tmp_path / "second", [0.3, 0.5, 0.7, 0.9])
+    shown = compare(first, second)
+    assert shown.exit_code == 0
+    assert "4 records of 2 compounds" in shown.output
+    rows = {line.split("|")[1].strip(): line for line in shown.output.splitlines() if "|" in line}
+    assert "0.100 ± 0.07" in rows["first"]
+    assert "0.100 ± 0.000" in rows["second"]
+    assert "0.000 ± 0.07" in rows["second - first"]
+    without = compare(first, second, "--without", "r3")
+    assert "3 records of 2 compounds" in without.output
+    assert "| +0.100 ± 0.000" in without.output
+
+
+def test_the_standard_error_is_that_of_whole_compounds() -> None:
+    values = np.array([0.0, 0.0, 1.0, 1.0])
+    mean, alike = runs.mean_and_error(values, ["a", "a", "b", "b"])
+    assert mean == 0.5
+    # Two compounds drawn: mean 0, 1/2 or 1 with chances 1/4, 1/2, 1/4.
+    assert alike == pytest.approx(np.sqrt(1 / 8), abs=0.01)
+    _, apart = runs.mean_and_error(values, ["a", "b", "c", "d"])
+    assert apart == pytest.approx(0.25, abs=0.01)
+
+
+def test_runs_that_cannot_be_compared(tmp_path: Path) -> None:
+    whole = run_folder(tmp_path / "whole", TARGET)
+    part = run_folder(tmp_path / "part", TARGET[:3])
+    seen = run_folder(tmp_path / "seen", TARGET, split="train")
+    for words, problem in (
+        ([whole, part], "part and whole do not predict the same records"),
+        ([seen], "no record with a target is held out"),
+        ([tmp_path / "none"], "there are no predictions"),
+        ([whole, "--without", "r9"], "no run predicts it"),
+    ):
+        shown = compare(*words)
+        assert shown.exit_code == 1
+        assert problem in shown.output

@@ -1,0 +1,216 @@
+"""What all commands share: options, exit codes, tables."""
+
+from __future__ import annotations
+
+import csv
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from .hops_command import FoundHop
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
+
+
+#: Exit code of a program that was stopped from outside, as shells have it.
+INTERRUPTED = 130
+
+
+class Commands(click.Group):
+    """Turns what goes wrong into one line and an exit code: 2 for input, 1 for our own faults."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from linegraph.errors import InputError
+
+        # Asked for here, where the command's own parsing has not consumed the words yet.
+        debug = "--debug" in ctx.args
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            if debug:
+                traceback.print_exc()
+            click.secho(f"error: {error}", fg="red", err=True)
+            ctx.exit(2)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            click.secho(
+                f"internal error: {type(error).__name__}: {error} (--debug shows where)",
+                fg="red",
+                err=True,
+            )
+            ctx.exit(1)
+
+
+def options(*names: str) -> Any:
+    """Options that mean the same in every command."""
+    every = {
+        "data": click.option(
+            "--data",
+            type=click.Path(path_type=Path),
+            help="Bands: a .json or .json.gz file in the published format, or a folder of "
+            "CIF/POSCAR files with targets.csv.  [default: the embedded starter set]",
+        ),
+        "out": click.option("--out", type=click.Path(path_type=Path), help="Folder to write."),
+        "recipe": click.option("--recipe", help="Recipe name (see `recipes`) or YAML file."),
+        "set": click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Change a value of the recipe (any key of `recipes NAME`); repeatable.",
+        ),
+        "epochs": click.option("--epochs", type=int, help="Passes over the training records."),
+        "seed": click.option("--seed", type=int, help="Seed of weights, splits and batches."),
+        "resume": click.option(
+            "--resume", is_flag=True, help="Go on with the interrupted run in --out."
+        ),
+        "weights": click.option(
+            "--weights",
+            type=click.Path(path_type=Path),
+            required=True,
+            help="Run folder of a training, or a .safetensors file.",
+        ),
+        "skip_bad": click.option(
+            "--skip-bad", is_flag=True, help="Leave out records that cannot be used, and list them."
+        ),
+        "device": click.option(
+            "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N."
+        ),
+        "workers": click.option(
+            "--workers",
+            type=click.IntRange(0),
+            help="Processes that build graphs and feed batches.  [default: chosen by size]",
+        ),
+        "debug": click.option("--debug", is_flag=True, help="Show tracebacks."),
+    }
+
+    def add(command: Any) -> Any:
+        for name in reversed((*names, "debug")):
+            command = every[name](command)
+        return command
+
+    return add
+
+
+def changed_recipe(name: str, settings: tuple[str, ...], **changes: object) -> Any:
+    """A recipe with the values of ``--set``, and of options that were given (not None)."""
+    from training.recipe import load_recipe
+    from training.settings import parse_settings
+
+    given = {key: value for key, value in changes.items() if value is not None}
+    return load_recipe(name).changed({**parse_settings(settings), **given})
+
+
+@contextmanager
+def resumable(out: Path | None, name: str, resume: bool) -> Iterator[Path]:
+    """The run folder; says how to go on if the block is interrupted."""
+    if resume and out is None:
+        raise click.UsageError("--resume needs --out, the run to go on with")
+    out = out or free_folder(Path("runs") / Path(name).stem)
+    try:
+        yield out
+    except KeyboardInterrupt:
+        if not (out / "config.yaml").is_file():
+            raise
+        click.echo(f"interrupted; the same command with --resume --out {out} goes on", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def free_folder(wanted: Path) -> Path:
+    """The folder itself or, if it is taken, the first free of wanted-2, wanted-3, ..."""
+    folder, number = wanted, 1
+    while folder.exists():
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder
+
+
+def show_metrics(metrics: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "records", "MAE (eV)", "RMSE (eV)", "R2")
+    trivial = metrics.get("trivial", {})
+    rows = [(name, row) for name, row in metrics.items() if name != "trivial"]
+    rows += [(f"guess: {name}", row) for name, row in trivial.items()]
+    for name, row in rows:
+        r2 = "-" if row["r2"] is None else f"{row['r2']:.3f}"
+        r2_se = "" if row["r2_se"] is None else f" ± {row['r2_se']:.3f}"
+        mae = f"{row['mae']:.3f} ± {row['mae_se']:.3f}"
+        table.add_row(name, str(row["n"]), mae, f"{row['rmse']:.3f}", r2 + r2_se)
+    Console().print(table)
+
+
+def show_hops(found: Sequence[FoundHop]) -> None:
+    """A table of hops."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("band", "hop", "length (Å)", "per cell", "nearest atom on the way (Å)")
+    for row in found:
+        hop = row.hop
+        length, approach = f"{hop.length:.3f}", f"{row.approach:.2f}"
+        table.add_row(row.band.name, hop.label, length, str(hop.multiplicity), approach)
+    Console().print(table)
+
+
+def show_properties(metrics: dict[str, Any]) -> None:
+    """A table of the last split of a pre-training, property by property."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    split, found = list(metrics.items())[-1]
+    table = Table(split, "values", "MAE", "in units", "guess: mean", "R2")
+    for name, row in found["properties"].items():
+        r2 = "-" if row["r2"] is None else f"{row['r2']:.3f}"
+        units = f"{row['mae_units']:.3g} {row['unit']}" if "mae_units" in row else "-"
+        mae = f"{row['mae']:.4f} ± {row['mae_se']:.4f}"
+        # Names and units are whatever the data say: literally, not as markup.
+        cells = (Text(name), str(row["n"]), mae, Text(units), f"{row['mae_of_mean']:.4f}", r2)
+        table.add_row(*cells)
+    table.add_row("mean", str(found["n"]), f"{found['mean_mae']:.4f}", "", "", "")
+    Console().print(table)
+
+
+def show_property_set(data: Path, skip_bad: bool) -> None:
+    """Counts of crystals with properties."""
+    from training.properties import read_properties
+
+    found = read_properties(data, skip_bad=skip_bad)
+    several = sum(len(crystal.values) > 1 for crystal in found.crystals)
+    sizes = sorted(len(crystal.cell) for crystal in found.crystals)
+    click.echo(f"{found.path}")
+    click.echo(f"crystals     {len(sizes)}, {several} with several properties")
+    click.echo(f"atoms        {sizes[0]} to {sizes[-1]}, median {sizes[len(sizes) // 2]}")
+    click.echo("property     train    test  train with --strict-split")
+    fewer = found.strict().counts()
+    for name, (train, test) in found.counts().items():
+        click.echo(f"{name:<10}{train:>8}{test:>8}{fewer.get(name, (0, 0))[0]:>8}")
+    click.echo(
+        f"{found.mixed()} structures are held out for one property and trained on for another"
+    )
+    for error in found.skipped:
+        click.echo(f"skipped      {error}", err=True)
+
+
+def show_skipped(run: Path) -> None:
+    skipped = run / "skipped.csv"
+    if skipped.is_file():
+        with skipped.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        for row in rows:
+            place = ", field ".join(word for word in (row["record"], row["field"]) if word)
+            click.echo(f"left out     record {place}: {row['problem']}", err=True)
+        click.echo(f"left out     {len(rows)} records, listed in {skipped}")
