@@ -32,7 +32,24 @@ FIELDS = {
 Views = dict[str, CrystalGraph]
 
 
-class Shard(Sequence[Views]):
+class _Records(Sequence[Views]):
+    """A sequence of graphs that are read one by one."""
+
+    def read(self, position: int) -> Views:
+        """The graphs of a record, counted from the first."""
+        raise AssertionError("a sequence says how it is read")
+
+    @overload
+    def __getitem__(self, position: int) -> Views: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[Views]: ...
+    def __getitem__(self, position: int | slice) -> Views | list[Views]:
+        if isinstance(position, slice):
+            return [self.read(i) for i in range(*position.indices(len(self)))]
+        return self.read(range(len(self))[position])
+
+
+class Shard(_Records):
     """The graphs in a file, read record by record from the mapped file.
 
     Args:
@@ -51,14 +68,7 @@ class Shard(Sequence[Views]):
     def __len__(self) -> int:
         return len(self.ends[f"{self.views[0]}.atoms"]) - 1
 
-    @overload
-    def __getitem__(self, position: int) -> Views: ...
-    @overload
-    def __getitem__(self, position: slice) -> list[Views]: ...
-    def __getitem__(self, position: int | slice) -> Views | list[Views]:
-        if isinstance(position, slice):
-            return [self[i] for i in range(*position.indices(len(self)))]
-        position = range(len(self))[position]
+    def read(self, position: int) -> Views:
         if self._slices is None:
             self._slices = self._open()
         return {view: self._graph(view, position) for view in self.views}
@@ -134,7 +144,7 @@ def read_shard(path: Path, key: str, views: tuple[str, ...]) -> tuple[Shard, lis
     return Shard(path, views, ends), tensors["triplets"].tolist()
 
 
-class Joined(Sequence[Views]):
+class Joined(_Records):
     """Several sequences of graphs as one."""
 
     def __init__(self, parts: Sequence[Sequence[Views]]) -> None:
@@ -149,14 +159,7 @@ class Joined(Sequence[Views]):
     def __len__(self) -> int:
         return len(self.where)
 
-    @overload
-    def __getitem__(self, position: int) -> Views: ...
-    @overload
-    def __getitem__(self, position: slice) -> list[Views]: ...
-    def __getitem__(self, position: int | slice) -> Views | list[Views]:
-        if isinstance(position, slice):
-            return [self[i] for i in range(*position.indices(len(self)))]
-        position = range(len(self))[position]
+    def read(self, position: int) -> Views:
         part, start = self.where[position]
         return part[position - start]
 
