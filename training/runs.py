@@ -89,7 +89,7 @@ def check_same_run(
     try:
         before = yaml.safe_load(path.read_text(encoding="utf-8"))
         settings, fingerprint = dict(before["settings"]), before["data"]["fingerprint"]
-        settings |= {key: before[key] for key in more}
+        settings |= {key: before.get(key) for key in more}
     except FileNotFoundError:
         raise InputError("there is no run to resume", file=path) from None
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:

@@ -30,7 +30,7 @@ from .records import ENDINGS
 from .report import trivial_for, write_results
 from .runs import Source, check_same_run, write_config, write_skipped
 from .splits import Split
-from .transfer import Start, read_start
+from .transfer import Freeze, Start, read_start
 
 
 def train(
@@ -78,6 +78,8 @@ def train(
     if recipe.one_path:
         bands = one_path_each(bands)
     splits = folds_of(bands, recipe, folds) if folds else [split_of(bands, recipe)]
+    model = linegraph.build_model(recipe.model, **recipe.model_config)
+    Freeze(model, recipe.freeze, recipe.unfreeze_at)  # refuses to leave nothing to learn
     folder = Path(out)
     if not resume:
         new_run_folder(folder)
@@ -85,9 +87,9 @@ def train(
     more = {"folds": folds, "init": None if start is None else start.fingerprint}
     if resume:
         check_same_run(folder, recipe, source, more)
-    model = linegraph.build_model(recipe.model, hidden=1, alignn_layers=0, conv_layers=0)
     graphs = _graphs(bands, model.views, recipe.graph_settings, machine)
-    write_config(folder, recipe_name, recipe, source, more)
+    where = {"init_path": None if start is None else str(start.path)}
+    write_config(folder, recipe_name, recipe, source, {**more, **where})
     write_skipped(folder, bands.skipped)
     job = _Job(recipe, bands.bands, graphs, start, machine, resume)
     return job.cross_validate(folder, splits) if folds else job.once(folder, splits[0])

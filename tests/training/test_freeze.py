@@ -30,6 +30,7 @@ from training.parts import PARTS, in_part
 from training.predict import predict
 from training.recipe import load_recipe
 from training.task import BarrierTask
+from training.train import train
 from training.transfer import Freeze, learning_rate_factor, read_start
 
 #: In all trunks of one and one layer: bonds after the last convolution and angles after the last
@@ -150,6 +151,12 @@ def test_something_must_learn(
         assert message.startswith("field freeze: ")
     else:
         tune(tmp_path / "run", recipe, mpt)
+
+
+def test_a_run_that_cannot_learn_leaves_no_folder(tmp_path: Path) -> None:
+    recipe = RECIPE.changed({"freeze": (*TRUNK, "head")})
+    assert message_of(lambda: train(tmp_path / "run", recipe)).startswith("field freeze: ")
+    assert not (tmp_path / "run").exists()
 
 
 def test_freeze_looks_at_the_number_of_the_epoch_alone() -> None:
