@@ -99,9 +99,13 @@ def load_weights(path: str | PathLike[str]) -> Weights:
         if about.get("format") != FORMAT:
             raise InputError("holds no linegraph model", file=path, field="format")
         name, config, settings = about["name"], about["config"], about["graph_settings"]
-        outputs = tuple(map(str, about.get("outputs", ())))
+        outputs = about.get("outputs", [])
+        if not isinstance(outputs, list):
+            raise TypeError("outputs is no list of names")
         inspect.signature(views).bind("band", (), **settings)
         model = build_model(name, **config)
+        if outputs and len(outputs) != len(getattr(model, "heads", ())):
+            raise ValueError(f"{len(outputs)} names of outputs, but another number of heads")
         first = next(iter(t for t in state.values() if t.is_floating_point()))
         model.to(first.dtype).load_state_dict(state)
     except InputError:
@@ -113,4 +117,4 @@ def load_weights(path: str | PathLike[str]) -> Weights:
         broken = [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise InputError("holds NaN or infinite weights", file=path, field=broken[0])
-    return Weights(model.eval(), settings, name, config, outputs)
+    return Weights(model.eval(), settings, name, config, tuple(map(str, outputs)))

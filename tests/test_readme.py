@@ -74,6 +74,12 @@ def test_counts_of_the_starter_set() -> None:
 
 
 def test_files_named_exist() -> None:
-    for file in (*PAGES, "CONTRIBUTING.md", "docs/results.md", "benchmarks/README.md"):
+    for file in (
+        *PAGES,
+        "CONTRIBUTING.md",
+        "docs/results.md",
+        "weights/README.md",
+        "benchmarks/README.md",
+    ):
         for link in re.findall(r"\]\((?!http)([^)#]+)", (ROOT / file).read_text()):
             assert ((ROOT / file).parent / link).exists(), f"{file}: {link}"

@@ -116,6 +116,8 @@ def rewrite(path: Path, **changes: Any) -> None:
         ({"graph_settings": [1]}, "does not fit"),
         ({"outputs": 3}, "does not fit"),
         ({"outputs": None}, "does not fit"),
+        ({"outputs": "gv"}, "no list of names"),
+        ({"outputs": ["gv"]}, "another number of heads"),
     ],
 )
 def test_file_that_says_something_else(changes: dict[str, Any], problem: str, path: Path) -> None:
