@@ -1,24 +1,20 @@
-"""What all commands share: options, exit codes, tables."""
+"""What all commands share: exit codes, tables."""
 
 from __future__ import annotations
 
-import csv
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .options import INTERRUPTED
+
 if TYPE_CHECKING:
     from .hops_command import FoundHop
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
-
-
-#: Exit code of a program that was stopped from outside, as shells have it.
-INTERRUPTED = 130
 
 
 class Commands(click.Group):
@@ -50,90 +46,6 @@ class Commands(click.Group):
                 err=True,
             )
             ctx.exit(1)
-
-
-def options(*names: str) -> Any:
-    """Options that mean the same in every command."""
-    every = {
-        "data": click.option(
-            "--data",
-            type=click.Path(path_type=Path),
-            help="Bands: a .json or .json.gz file in the published format, or a folder of "
-            "CIF/POSCAR files with targets.csv.  [default: the embedded starter set]",
-        ),
-        "out": click.option("--out", type=click.Path(path_type=Path), help="Folder to write."),
-        "recipe": click.option("--recipe", help="Recipe name (see `recipes`) or YAML file."),
-        "set": click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Change a value of the recipe (any key of `recipes NAME`); repeatable.",
-        ),
-        "epochs": click.option("--epochs", type=int, help="Passes over the training records."),
-        "seed": click.option("--seed", type=int, help="Seed of weights, splits and batches."),
-        "resume": click.option(
-            "--resume", is_flag=True, help="Go on with the interrupted run in --out."
-        ),
-        "weights": click.option(
-            "--weights",
-            type=click.Path(path_type=Path),
-            required=True,
-            help="Run folder of a training, or a .safetensors file.",
-        ),
-        "skip_bad": click.option(
-            "--skip-bad", is_flag=True, help="Leave out records that cannot be used, and list them."
-        ),
-        "device": click.option(
-            "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N."
-        ),
-        "workers": click.option(
-            "--workers",
-            type=click.IntRange(0),
-            help="Processes that build graphs and feed batches.  [default: chosen by size]",
-        ),
-        "debug": click.option("--debug", is_flag=True, help="Show tracebacks."),
-    }
-
-    def add(command: Any) -> Any:
-        for name in reversed((*names, "debug")):
-            command = every[name](command)
-        return command
-
-    return add
-
-
-def changed_recipe(name: str, settings: tuple[str, ...], **changes: object) -> Any:
-    """A recipe with the values of ``--set``, and of options that were given (not None)."""
-    from training.recipe import load_recipe
-    from training.settings import parse_settings
-
-    given = {key: value for key, value in changes.items() if value is not None}
-    return load_recipe(name).changed({**parse_settings(settings), **given})
-
-
-@contextmanager
-def resumable(out: Path | None, name: str, resume: bool) -> Iterator[Path]:
-    """The run folder; says how to go on if the block is interrupted."""
-    if resume and out is None:
-        raise click.UsageError("--resume needs --out, the run to go on with")
-    out = out or free_folder(Path("runs") / Path(name).stem)
-    try:
-        yield out
-    except KeyboardInterrupt:
-        if not (out / "config.yaml").is_file():
-            raise
-        click.echo(f"interrupted; the same command with --resume --out {out} goes on", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
-
-
-def free_folder(wanted: Path) -> Path:
-    """The folder itself or, if it is taken, the first free of wanted-2, wanted-3, ..."""
-    folder, number = wanted, 1
-    while folder.exists():
-        number += 1
-        folder = wanted.with_name(f"{wanted.name}-{number}")
-    return folder
 
 
 def show_metrics(metrics: dict[str, Any]) -> None:
@@ -205,12 +117,17 @@ def show_property_set(data: Path, skip_bad: bool) -> None:
         click.echo(f"skipped      {error}", err=True)
 
 
-def show_skipped(run: Path) -> None:
-    skipped = run / "skipped.csv"
-    if skipped.is_file():
-        with skipped.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        for row in rows:
-            place = ", field ".join(word for word in (row["record"], row["field"]) if word)
-            click.echo(f"left out     record {place}: {row['problem']}", err=True)
-        click.echo(f"left out     {len(rows)} records, listed in {skipped}")
+def show_run(folder: Path) -> None:
+    """Where a run is, and what it left out."""
+    show_skipped(folder)
+    click.echo(f"run folder   {folder}\nparity plot  {folder / 'parity.png'}")
+
+
+def show_skipped(folder: Path) -> None:
+    """What was left out, as ``skipped.csv`` says it."""
+    from .runs import read_skipped
+
+    for error in (skipped := read_skipped(folder)):
+        click.echo(f"left out     {error}", err=True)
+    if skipped:
+        click.echo(f"left out     {len(skipped)} records, listed in {folder / 'skipped.csv'}")

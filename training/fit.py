@@ -60,6 +60,17 @@ class Machine:
             raise InputError(f"there are {torch.cuda.device_count()} CUDA devices, none {number}")
         return {"accelerator": kind, "devices": [int(number)] if number else 1}
 
+    @classmethod
+    def usable(cls, machine: Machine | None) -> Machine:
+        """The machine, or the default one.
+
+        Raises:
+            InputError: its device is not here.
+        """
+        machine = machine or cls()
+        machine.trainer_arguments()
+        return machine
+
 
 def fit(
     folder: Path,
@@ -90,7 +101,8 @@ def fit(
         The model with the weights the recipe says to keep, in evaluation mode, on the CPU.
 
     Raises:
-        InputError: no training records, a missing target, or an unreadable checkpoint.
+        InputError: no training records, a missing target, an unreadable checkpoint, or graphs
+            that are gone.
     """
     if not split.train:
         raise InputError("the training split is empty")
@@ -143,6 +155,12 @@ def fit(
             # and Ctrl+C without effect. What to do then is for our callers to decide.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from None
+        except InputError as error:
+            # Of one in a process that collates, torch hands on the text of the whole traceback.
+            *traceback, line = str(error).splitlines()
+            if not traceback:
+                raise
+            raise InputError(line.partition("InputError: ")[2]) from error
         finally:
             # The trainer sets it for the whole process, which may not be ours.
             torch.use_deterministic_algorithms(deterministic)

@@ -12,16 +12,15 @@ from torch import Tensor
 
 import linegraph
 from linegraph import InputError
+from linegraph.models import Model
 
-from .files import new_run_folder
 from .fit import Machine, fit
-from .graphs import load_graphs
 from .predict import outputs
 from .properties import Property, PropertySet, read_properties
 from .property_report import write_property_results
 from .property_task import PropertyTask
 from .recipe import Recipe
-from .runs import Source, check_same_run, write_config, write_skipped
+from .runs import Source, start_run
 from .splits import Split, random_split
 
 
@@ -55,35 +54,25 @@ def pretrain(
     Raises:
         InputError: unusable data or settings, or a run folder that exists.
     """
-    machine = machine or Machine()
-    machine.trainer_arguments()
+    machine = Machine.usable(machine)
     if recipe.model != "MPT":
         raise InputError(f"recipe {recipe_name!r} trains {recipe.model} on barriers: use train")
     found = read_properties(
         data, drop=recipe.drop, strict_split=recipe.strict_split, skip_bad=skip_bad
     )
     targets, held_out, split = _parted(found, recipe)
+    source = Source(found.path, found.fingerprint, found.crystals, found.skipped)
     folder = Path(out)
-    if not resume:
-        new_run_folder(folder)
-    source = Source(found.path, found.fingerprint, len(found.crystals), found.skipped)
-    names = {"properties": [p.name for p in found.properties]}
-    if resume:
-        check_same_run(folder, recipe, source, names)
-    views = ("crystal",)
-    try:
-        graphs = load_graphs(
-            found.crystals,
-            found.fingerprint,
-            views,
-            recipe.graph_settings,
-            workers=machine.workers,
-            progress=machine.progress,
-        )
-    except InputError as error:
-        raise error.at(file=found.path) from None
-    write_config(folder, recipe_name, recipe, source, names)
-    write_skipped(folder, found.skipped)
+    graphs = start_run(
+        folder,
+        recipe,
+        source,
+        _model(recipe, found.properties),
+        machine,
+        recipe_name=recipe_name,
+        resume=resume,
+        same={"properties": [p.name for p in found.properties]},
+    )
     trained_on = targets[split.train].isfinite()
     model = fit(
         folder,
@@ -107,9 +96,12 @@ def pretrain(
     return write_property_results(folder, found.properties, crystals, predicted, seed=recipe.seed)
 
 
+def _model(recipe: Recipe, properties: list[Property]) -> Model:
+    return linegraph.build_model(recipe.model, **recipe.model_config, properties=len(properties))
+
+
 def _task(recipe: Recipe, properties: list[Property], known: Tensor, steps: int) -> PropertyTask:
-    model = linegraph.build_model(recipe.model, **recipe.model_config, properties=len(properties))
-    return PropertyTask(model, recipe, steps, properties, known)
+    return PropertyTask(_model(recipe, properties), recipe, steps, properties, known)
 
 
 def _parted(found: PropertySet, recipe: Recipe) -> tuple[Tensor, Tensor, Split]:

@@ -28,6 +28,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "lr_parts": tuple(PARTS),
 }
 
+_ENDINGS = (".yaml", ".yml")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -70,7 +72,8 @@ class Recipe:
         new_head: of those weights take the trunk only; else everything, from the same model.
         norms: keep the running statistics of those weights, or reset them.
         freeze: parts of the model that do not learn, nor their statistics.
-        unfreeze_at: epochs after which the frozen parts learn too; null for never.
+        unfreeze_at: epochs after which the frozen parts learn too, fewer than the run has; null for
+            never.
         keep: weights written at the end, best (lowest validation MAE) or last.
         memory_gib: memory for one forward and backward pass; larger batches are passed in parts
             whose gradients are added up (batch statistics are then those of a part).
@@ -151,7 +154,8 @@ def recipe_names() -> list[str]:
 def load_recipe(name: str) -> Recipe:
     """Read a recipe: one of ours by name, or the path of a YAML file.
 
-    A file may name another recipe as its ``base`` and say only what differs from it.
+    A file may name another recipe as its ``base`` and say only what differs from it; a relative
+    path there starts at the folder of the file.
 
     Raises:
         InputError: no such recipe, unreadable YAML, unknown keys, wrong values.
@@ -160,10 +164,11 @@ def load_recipe(name: str) -> Recipe:
 
 
 def _read(name: str, above: tuple[str, ...]) -> dict[str, Any]:
-    if name in above:
+    # Resolved, as one file may be reached by many paths (a.yaml, ../here/a.yaml).
+    if Path(name).resolve() in [Path(one).resolve() for one in above]:
         raise InputError(f"recipes are based on each other: {' -> '.join((*above, name))}")
     path = Path(name)
-    if name.endswith((".yaml", ".yml")):
+    if name.endswith(_ENDINGS):
         if not path.is_file():
             raise InputError("no such recipe file", file=path)
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -182,6 +187,8 @@ def _read(name: str, above: tuple[str, ...]) -> dict[str, Any]:
     base = values.pop("base", None)
     if base is not None and not isinstance(base, str):
         raise InputError(f"expected the name of a recipe, got {base!r}", file=path, field="base")
+    if base is not None and base.endswith(_ENDINGS):
+        base = str(path.parent / base)
     try:
         inherited = _read(base, (*above, name)) if base is not None else {}
     except InputError as error:

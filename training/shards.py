@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from linegraph import CrystalGraph
+from linegraph import CrystalGraph, InputError
 
 from .files import replacing
 
@@ -36,7 +36,11 @@ class _Records(Sequence[Views]):
     """A sequence of graphs that are read one by one."""
 
     def read(self, position: int) -> Views:
-        """The graphs of a record, counted from the first."""
+        """The graphs of a record, counted from the first.
+
+        Raises:
+            InputError: the file they are in has gone since it was checked.
+        """
         raise AssertionError("a sequence says how it is read")
 
     @overload
@@ -74,10 +78,17 @@ class Shard(_Records):
         return {view: self._graph(view, position) for view in self.views}
 
     def _open(self) -> dict[str, Any]:
-        # A slice keeps its file open and mapped.
-        file: Any = safe_open(self.path, framework="pt")
         names = [f"{view}.{name}" for view in self.views for name in FIELDS]
-        return {name: file.get_slice(name) for name in names}
+        try:
+            # A slice keeps its file open and mapped.
+            file: Any = safe_open(self.path, framework="pt")
+            return {name: file.get_slice(name) for name in names}
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                "this file of the graph cache was deleted or damaged during the run; start again "
+                "(a training with --resume), then it is built anew",
+                file=self.path,
+            ) from error
 
     def _graph(self, view: str, position: int) -> CrystalGraph:
         assert self._slices is not None

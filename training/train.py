@@ -22,15 +22,15 @@ from .data import folds_of, labelled, load_bands, one_path_each, split_of
 from .files import new_run_folder
 from .fit import Machine, barrier_task, fit
 from .folders import read_structure
-from .graphs import GraphSet, build_graphs, load_graphs
+from .graphs import GraphSet, build_graphs
 from .predict import predict
 from .read import BandSet, read_bands
 from .recipe import Recipe
 from .records import ENDINGS
 from .report import trivial_for, write_results
-from .runs import Source, check_same_run, write_config, write_skipped
+from .runs import Source, graphs_of, start_run, write_skipped
 from .splits import Split
-from .transfer import Freeze, Start, read_start
+from .transfer import Start, read_start
 
 
 def train(
@@ -69,8 +69,7 @@ def train(
     Raises:
         InputError: unusable data, settings or weights, or a run folder that exists.
     """
-    machine = machine or Machine()
-    machine.trainer_arguments()
+    machine = Machine.usable(machine)
     if recipe.model == "MPT":
         raise InputError(f"recipe {recipe_name!r} pre-trains on properties: use pretrain")
     start = read_start(init, recipe)
@@ -79,36 +78,24 @@ def train(
         bands = one_path_each(bands)
     splits = folds_of(bands, recipe, folds) if folds else [split_of(bands, recipe)]
     model = linegraph.build_model(recipe.model, **recipe.model_config)
-    Freeze(model, recipe.freeze, recipe.unfreeze_at)  # refuses to leave nothing to learn
     folder = Path(out)
-    if not resume:
-        new_run_folder(folder)
-    source = Source(bands.path, bands.fingerprint, len(bands.bands), bands.skipped)
-    more = {"folds": folds, "init": None if start is None else start.fingerprint}
-    if resume:
-        check_same_run(folder, recipe, source, more)
-    graphs = _graphs(bands, model.views, recipe.graph_settings, machine)
-    where = {"init_path": None if start is None else str(start.path)}
-    write_config(folder, recipe_name, recipe, source, {**more, **where})
-    write_skipped(folder, bands.skipped)
+    graphs = start_run(
+        folder,
+        recipe,
+        _source(bands),
+        model,
+        machine,
+        recipe_name=recipe_name,
+        resume=resume,
+        same={"folds": folds, "init": None if start is None else start.fingerprint},
+        notes={"init_path": None if start is None else str(start.path)},
+    )
     job = _Job(recipe, bands.bands, graphs, start, machine, resume)
     return job.cross_validate(folder, splits) if folds else job.once(folder, splits[0])
 
 
-def _graphs(
-    bands: BandSet, views: tuple[str, ...], settings: dict[str, Any], machine: Machine
-) -> GraphSet:
-    try:
-        return load_graphs(
-            bands.bands,
-            bands.fingerprint,
-            views,
-            settings,
-            workers=machine.workers,
-            progress=machine.progress,
-        )
-    except InputError as error:
-        raise error.at(file=bands.path) from None
+def _source(bands: BandSet) -> Source:
+    return Source(bands.path, bands.fingerprint, bands.bands, bands.skipped)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,12 +186,11 @@ def evaluate(
     Raises:
         InputError: unusable weights or data, or an output folder that exists.
     """
-    machine = machine or Machine()
-    machine.trainer_arguments()
+    machine = Machine.usable(machine)
     loaded = _barrier_weights(weights)
     bands = load_bands(data, skip_bad=skip_bad)
     folder = new_run_folder(out)
-    graphs = _graphs(bands, loaded.model.views, loaded.graph_settings, machine)
+    graphs = graphs_of(_source(bands), loaded.model.views, loaded.graph_settings, machine)
     predicted = predict(loaded.model, graphs, device=machine.device)
     write_skipped(folder, bands.skipped)
     everything = {"all": (range(len(predicted)), predicted)}
@@ -224,7 +210,7 @@ def predict_files(
     Raises:
         InputError: unusable weights, files or structures.
     """
-    Machine(device).trainer_arguments()
+    Machine.usable(Machine(device))
     loaded = _barrier_weights(weights)
     bands: list[Band] = []
     for file in files:

@@ -1,4 +1,4 @@
-"""A data set and a finished run, made once for all who only look at them."""
+"""Data sets and finished runs, made once for all who only look at them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.bands import data_file, settings
+from tests import fixtures
+from tests.bands import settings
 from tests.integration.command import linegraph
 
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data_file(tmp_path_factory.mktemp("data") / "bands.json")
+data = fixtures.data
+crystals = fixtures.crystals
+mpt_run = fixtures.mpt_run
 
 
 @pytest.fixture(scope="session")

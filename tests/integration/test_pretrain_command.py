@@ -9,35 +9,21 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 import torch
 import yaml
 
 import linegraph as package
-from cli import main
 from linegraph.weights import load_weights
 from tests.bands import settings
 from tests.integration.command import assert_says, linegraph, refused
+from tests.interrupts import interrupted
 from tests.property_data import HELD_OUT, TINY_MPT, TRAIN, property_folder, some_records
-from training.callbacks import History, read_history
+from training.callbacks import read_history
 
 MPT_WORDS = settings(**TINY_MPT)
 WORDS = settings()
 NAMES = ["bulk", "gap", "rare"]
-
-
-@pytest.fixture(scope="module")
-def crystals(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return property_folder(tmp_path_factory.mktemp("data") / "set")
-
-
-@pytest.fixture(scope="module")
-def mpt(tmp_path_factory: pytest.TempPathFactory, crystals: Path) -> Path:
-    """A run folder of a pre-training, of the sizes that :data:`WORDS` say."""
-    folder = tmp_path_factory.mktemp("runs") / "mpt"
-    linegraph("pretrain", "--data", crystals, "--out", folder, *MPT_WORDS)
-    return folder
 
 
 def config_of(run: Path) -> dict[str, Any]:
@@ -48,13 +34,13 @@ def config_of(run: Path) -> dict[str, Any]:
 # --- pretrain -------------------------------------------------------------------------------------
 
 
-def test_pretrain_then_train(mpt: Path, data: Path, tmp_path: Path) -> None:
-    assert config_of(mpt)["recipe"] == "mpt-small"
+def test_pretrain_then_train(mpt_run: Path, data: Path, tmp_path: Path) -> None:
+    assert config_of(mpt_run)["recipe"] == "mpt-small"
     run = tmp_path / "run"
-    words = ["--recipe", "transfer-last-layer", "--init", mpt, *WORDS]
+    words = ["--recipe", "transfer-last-layer", "--init", mpt_run, *WORDS]
     shown = linegraph("train", "--data", data, "--out", run, *words)
     assert str(run) in shown.stdout
-    theirs, ours = load_weights(mpt), load_weights(run)
+    theirs, ours = load_weights(mpt_run), load_weights(run)
     assert (theirs.name, ours.name) == ("MPT", "MODEL-3")
     for name, tensor in ours.model.state_dict().items():
         if name.startswith("trunk."):
@@ -87,17 +73,10 @@ def test_pretrain_shows_every_property(crystals: Path, tmp_path: Path) -> None:
     assert load_weights(run).outputs == ("bulk", "rare")
 
 
-def test_interrupted_and_resumed(
-    mpt: Path, crystals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def press(self: History, trainer: Any, *args: Any) -> None:
-        if trainer.current_epoch == 1:
-            raise KeyboardInterrupt
-
+def test_interrupted_and_resumed(mpt_run: Path, crystals: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["pretrain", "--data", crystals, "--out", run, *MPT_WORDS]
-    with monkeypatch.context() as patch:
-        patch.setattr(History, "on_train_batch_end", press)
+    with interrupted(1):
         shown = linegraph(*words, code=130)
     assert f"--resume --out {run}" in shown.stderr
     assert len(read_history(run / "history.csv")) == 1
@@ -105,7 +84,7 @@ def test_interrupted_and_resumed(
     assert_says(refused(*words), run, "already exists")
     linegraph(*words, "--resume")
     for name in ("model.safetensors", "predictions.csv", "metrics.json"):
-        assert (run / name).read_bytes() == (mpt / name).read_bytes()
+        assert (run / name).read_bytes() == (mpt_run / name).read_bytes()
 
 
 def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
@@ -126,7 +105,7 @@ def test_names_are_shown_as_they_are(tmp_path: Path) -> None:
     assert set(load_weights(run).outputs) == {"bg[pbe]", "x[/b]", "$d_{", "a,b"}
 
 
-def test_what_pretrain_refuses(mpt: Path, crystals: Path, data: Path, tmp_path: Path) -> None:
+def test_what_pretrain_refuses(mpt_run: Path, crystals: Path, data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["pretrain", "--out", run, *MPT_WORDS]
     line = refused(*words, "--data", crystals, "--recipe", "small")
@@ -142,7 +121,9 @@ def test_what_pretrain_refuses(mpt: Path, crystals: Path, data: Path, tmp_path: 
         frozen_words = ["--data", crystals, "--set", frozen, *more, "--out", tmp_path / f"f{i}"]
         line = refused(*words, *frozen_words)
         assert_says(line, "field freeze", "every part of the model is frozen")
-    assert not run.exists()
+    line = refused(*words, "--data", crystals, "--set", "unfreeze_at=1")
+    assert_says(line, "field unfreeze_at", "no part is frozen")
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- train --init ---------------------------------------------------------------------------------
@@ -155,13 +136,13 @@ def test_init_is_asked_for(data: Path, tmp_path: Path) -> None:
     linegraph(*words, "--set", "pretrained=false", "--epochs", 1)
 
 
-def test_differences_end_where_the_message_says(mpt: Path, data: Path, tmp_path: Path) -> None:
+def test_differences_end_where_the_message_says(mpt_run: Path, data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = ["train", "--data", data, "--out", run, "--recipe", "scratch-model-3-paper"]
-    words += ["--init", mpt, *settings(epochs=1, hidden=4, alignn_layers=2)]
+    words += ["--init", mpt_run, *settings(epochs=1, hidden=4, alignn_layers=2)]
     line = refused(*words)
     assert_says(
-        line, mpt / "model.safetensors", "hidden is 8 there, 4 here",
+        line, mpt_run / "model.safetensors", "hidden is 8 there, 4 here",
         "alignn_layers is 1 there, 2 here", "canonical is False there, True here",
         "max_neighbors is 8 there, 12 here", "lattice_decimals is None there, 5 here",
         "shell_tol is 0.001 there, 1e-08 here",
@@ -169,14 +150,14 @@ def test_differences_end_where_the_message_says(mpt: Path, data: Path, tmp_path:
     assert "conv_layers" not in line
     assert not run.exists()
     linegraph(*words, *shlex.split(line.partition("To follow it: ")[2]))
-    assert load_weights(run).graph_settings == load_weights(mpt).graph_settings
+    assert load_weights(run).graph_settings == load_weights(mpt_run).graph_settings
 
 
 @pytest.mark.parametrize("kind", ["truncated", "text", "missing", "folder"])
-def test_init_that_is_none(kind: str, mpt: Path, data: Path, tmp_path: Path) -> None:
+def test_init_that_is_none(kind: str, mpt_run: Path, data: Path, tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     if kind == "truncated":
-        file.write_bytes((mpt / "model.safetensors").read_bytes()[:-10])
+        file.write_bytes((mpt_run / "model.safetensors").read_bytes()[:-10])
     elif kind == "text":
         file.write_text("weights")
     words = ["train", "--data", data, "--out", tmp_path / "run", *WORDS]
@@ -185,40 +166,35 @@ def test_init_that_is_none(kind: str, mpt: Path, data: Path, tmp_path: Path) -> 
     assert not (tmp_path / "run").exists()
 
 
-def test_what_weights_are_not_for(mpt: Path, crystals: Path, data: Path, tmp_path: Path) -> None:
+def test_what_weights_are_not_for(
+    mpt_run: Path, crystals: Path, data: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     words = ["train", "--data", data, "--out", run, "--recipe", "small", *WORDS]
-    line = refused(*words, "--init", mpt, "--set", "new_head=false")
-    assert_says(line, mpt / "model.safetensors", "is a MPT", "MODEL-3", "head cannot be kept")
+    line = refused(*words, "--init", mpt_run, "--set", "new_head=false")
+    assert_says(line, mpt_run / "model.safetensors", "is a MPT", "MODEL-3", "head cannot be")
     assert_says(refused(*words, "--set", "model=MPT"), "pre-trains on properties: use pretrain")
     for command in (
-        ["predict", data, "--weights", mpt],
-        ["evaluate", mpt, "--data", data, "--out", tmp_path / "e"],
+        ["predict", data, "--weights", mpt_run],
+        ["evaluate", mpt_run, "--data", data, "--out", tmp_path / "e"],
     ):
-        assert_says(refused(*command), mpt, "holds MPT", "train --init")
+        assert_says(refused(*command), mpt_run, "holds MPT", "train --init")
     line = refused("train", "--data", crystals, "--out", run, "--recipe", "small", *WORDS)
     assert_says(line, crystals)
     assert not run.exists()
     assert not (tmp_path / "e").exists()
 
 
-def test_resume_needs_the_same_init(
-    mpt: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def press(self: History, trainer: Any, *args: Any) -> None:
-        if trainer.current_epoch == 1:
-            raise KeyboardInterrupt
-
+def test_resume_needs_the_same_init(mpt_run: Path, data: Path, tmp_path: Path) -> None:
     run, file = tmp_path / "run", tmp_path / "start.safetensors"
-    file.write_bytes((mpt / "model.safetensors").read_bytes())
+    file.write_bytes((mpt_run / "model.safetensors").read_bytes())
     words = ["train", "--data", data, "--recipe", "transfer-gradual", *WORDS]
     words += ["--set", "unfreeze_at=1"]
-    linegraph(*words, "--init", mpt, "--out", tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        patch.setattr(History, "on_train_batch_end", press)
+    linegraph(*words, "--init", mpt_run, "--out", tmp_path / "whole")
+    with interrupted(1):
         linegraph(*words, "--init", file, "--out", run, code=130)
     # Another training with other weights took the file's place meanwhile.
-    linegraph(*words, "--init", file, "--out", tmp_path / "other", "--epochs", 1)
+    linegraph(*words, "--init", file, "--out", tmp_path / "other", "--seed", 7)
     other = tmp_path / "other"
     line = refused(*words, "--init", other, "--out", run, "--resume")
     assert_says(line, run / "config.yaml", "init was")
@@ -319,17 +295,3 @@ class _Runs:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Path.touch, (self.path,))
-
-
-# --- help -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["pretrain", "convert", "train"])
-def test_help(name: str) -> None:
-    command = main.commands[name]
-    text = linegraph(name, "--help").output
-    assert command.help
-    for parameter in command.params:
-        if isinstance(parameter, click.Option):
-            assert parameter.help, f"{name}: {parameter.name} has no help"
-            assert parameter.opts[0] in text

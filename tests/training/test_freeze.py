@@ -12,18 +12,8 @@ from torch import Tensor
 
 import linegraph
 from tests.errors import message_of
-from tests.tuning import (
-    RECIPE,
-    SPLIT,
-    STILL,
-    TARGETS,
-    TRUNK,
-    differing,
-    graphs_of,
-    state_of,
-    tune,
-    weights,
-)
+from tests.interrupts import interrupted
+from tests.tuning import RECIPE, SPLIT, STILL, TARGETS, TRUNK, differing, graphs_of, state_of, tune
 from training.callbacks import History, read_history
 from training.fit import barrier_task
 from training.parts import PARTS, in_part
@@ -36,11 +26,6 @@ from training.transfer import Freeze, learning_rate_factor, read_start
 #: In all trunks of one and one layer: bonds after the last convolution and angles after the last
 #: ALIGNN layer are read by nothing.
 UNUSED = ("alignn_layers.0.bond_conv.norm_edges.", "conv_layers.0.norm_edges.")
-
-
-@pytest.fixture(scope="module")
-def mpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return weights(tmp_path_factory.mktemp("mpt") / "model.safetensors")
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -115,24 +100,15 @@ def test_parts_that_thaw(mpt: Path, tmp_path: Path, epochs: list[dict[str, Tenso
 
 
 @pytest.mark.parametrize("model", ["MODEL-3", "MODEL-4"])
-def test_resumed_before_and_after_thawing(
-    model: str, mpt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resumed_before_and_after_thawing(model: str, mpt: Path, tmp_path: Path) -> None:
     recipe = RECIPE.changed(
         {**GRADUAL, "model": model, "freeze": (*TRUNK[:2], "head"), "lr_parts": {"two_body": 0.3}}
     )
     tune(tmp_path / "whole", recipe, mpt)
     for epoch in (1, 2, 3):
         run = tmp_path / f"run-{epoch}"
-
-        def press(self: History, trainer: Any, *args: Any, stop: int = epoch) -> None:
-            if trainer.current_epoch == stop:
-                raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch:
-            patch.setattr(History, "on_train_batch_end", press)
-            with pytest.raises(KeyboardInterrupt):
-                tune(run, recipe, mpt)
+        with interrupted(epoch), pytest.raises(KeyboardInterrupt):
+            tune(run, recipe, mpt)
         assert len(read_history(run / "history.csv")) == epoch
         tune(run, recipe, mpt, resume=True)
         name = "model.safetensors"
@@ -156,6 +132,23 @@ def test_something_must_learn(
 def test_a_run_that_cannot_learn_leaves_no_folder(tmp_path: Path) -> None:
     recipe = RECIPE.changed({"freeze": (*TRUNK, "head")})
     assert message_of(lambda: train(tmp_path / "run", recipe)).startswith("field freeze: ")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"freeze": []}, "is 2, but no part is frozen"),
+        ({"epochs": 2}, "after 2 epochs, but the run has 2; null keeps them frozen"),
+        ({"epochs": 1}, "after 2 epochs, but the run has 1"),
+    ],
+)
+def test_a_run_in_which_nothing_thaws_leaves_no_folder(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    recipe = RECIPE.changed({**GRADUAL, **changes})
+    message = message_of(lambda: train(tmp_path / "run", recipe))
+    assert message.startswith("field unfreeze_at: ") and said in message
     assert not (tmp_path / "run").exists()
 
 

@@ -15,41 +15,28 @@ import yaml
 import training.property_report
 from linegraph.weights import load_weights
 from tests.errors import message_of
+from tests.fixtures import MPT_RECIPE as RECIPE
+from tests.interrupts import interrupted
 from tests.property_data import (
     COUNT,
     HELD_OUT,
-    TINY_MPT,
     TRAIN,
     property_folder,
     some_records,
     value_of,
 )
-from training.callbacks import HISTORY, History, read_history
-from training.fit import Machine
+from tests.tuning import QUIET
+from training.callbacks import HISTORY, read_history
 from training.graphs import build_graphs
 from training.predict import outputs
 from training.pretrain import pretrain
 from training.properties import read_properties
 from training.property_task import columns
 from training.recipe import Recipe
+from training.runs import read_skipped
 from training.splits import random_split
 
-QUIET = Machine("cpu", workers=0, progress=False)
-RECIPE = Recipe(summary="").changed({**TINY_MPT, "model": "MPT"})
 NAMES = ["bulk", "gap", "rare"]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return property_folder(tmp_path_factory.mktemp("data") / "set")
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    """A run that nobody interrupted."""
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    pretrain(folder, RECIPE, data, recipe_name="tiny", machine=QUIET)
-    return folder
 
 
 @pytest.fixture
@@ -87,26 +74,26 @@ def counts(run: Path, *parts: str) -> dict[str, int]:
 # --- the run folder -------------------------------------------------------------------------------
 
 
-def test_run_folder(whole: Path, data: Path) -> None:
-    assert {file.name for file in whole.iterdir()} == {
+def test_run_folder(mpt_run: Path, crystals: Path) -> None:
+    assert {file.name for file in mpt_run.iterdir()} == {
         "config.yaml", "metrics.json", "history.csv", "predictions.csv", "parity.png",
         "checkpoints", "model.safetensors",
     }  # fmt: skip
-    assert (whole / "parity.png").read_bytes().startswith(b"\x89PNG")
-    config = yaml.safe_load((whole / "config.yaml").read_text())
-    assert config["recipe"] == "tiny"
+    assert (mpt_run / "parity.png").read_bytes().startswith(b"\x89PNG")
+    config = yaml.safe_load((mpt_run / "config.yaml").read_text())
+    assert config["recipe"] == "mpt-small"
     assert Recipe(**config["settings"]).as_dict() == RECIPE.as_dict()
     assert config["properties"] == NAMES
-    found = read_properties(data)
+    found = read_properties(crystals)
     assert config["data"] == {
-        "path": str(data), "fingerprint": found.fingerprint, "records": COUNT, "skipped": [],
+        "path": str(crystals), "fingerprint": found.fingerprint, "records": COUNT, "skipped": [],
     }  # fmt: skip
-    loaded = load_weights(whole)
+    loaded = load_weights(mpt_run)
     assert (loaded.name, loaded.outputs) == ("MPT", tuple(NAMES))
     assert loaded.config == {**RECIPE.model_config, "properties": 3}
     assert loaded.graph_settings == RECIPE.graph_settings
 
-    rows = history(whole)
+    rows = history(mpt_run)
     assert [row["epoch"] for row in rows] == [0, 1]
     of_properties = [c for p in found.properties for c in columns(p)]
     stages = [f"{stage}_{c}" for stage in ("train", "val") for c in of_properties]
@@ -114,8 +101,8 @@ def test_run_folder(whole: Path, data: Path) -> None:
     assert "val_mae_bulk_units" in stages and "val_mae_gap_units" not in stages
 
 
-def test_metrics_are_of_the_values_of_each_part(whole: Path) -> None:
-    metrics = metrics_of(whole)
+def test_metrics_are_of_the_values_of_each_part(mpt_run: Path) -> None:
+    metrics = metrics_of(mpt_run)
     assert list(metrics) == ["train", "val", "test"]
     number = {
         part: {name: row["n"] for name, row in found["properties"].items()}
@@ -125,22 +112,22 @@ def test_metrics_are_of_the_values_of_each_part(whole: Path) -> None:
     for name in NAMES:
         assert number["train"][name] + number["val"].get(name, 0) == len(TRAIN[name])
     for part, found in metrics.items():
-        assert counts(whole, part) == number[part]
-        rows = [row for row in table(whole) if row["split"] == part]
+        assert counts(mpt_run, part) == number[part]
+        rows = [row for row in table(mpt_run) if row["split"] == part]
         errors = [abs(float(row["target"]) - float(row["prediction"])) for row in rows]
         assert found["mae"] == pytest.approx(sum(errors) / len(errors), abs=2e-6)
     # What the kept weights say of the validation crystals is what was said in their epoch.
-    best = min(row["val_mae"] for row in history(whole))
+    best = min(row["val_mae"] for row in history(mpt_run))
     assert metrics["val"]["mean_mae"] == pytest.approx(best, abs=1e-6)
 
 
-def test_predictions_are_of_the_right_crystals(whole: Path, data: Path) -> None:
-    found = read_properties(data)
-    loaded = load_weights(whole)
+def test_predictions_are_of_the_right_crystals(mpt_run: Path, crystals: Path) -> None:
+    found = read_properties(crystals)
+    loaded = load_weights(mpt_run)
     graphs = build_graphs(found.crystals, ("crystal",), loaded.graph_settings)
     said = outputs(loaded.model, graphs)
     where = {crystal.name: i for i, crystal in enumerate(found.crystals)}
-    for row in table(whole):
+    for row in table(mpt_run):
         i, column = where[row["crystal"]], NAMES.index(row["property"])
         assert float(row["prediction"]) == pytest.approx(float(said[i, column]), abs=2e-6)
         number = int(row["crystal"].split("+")[0].rpartition("-")[2])
@@ -149,13 +136,13 @@ def test_predictions_are_of_the_right_crystals(whole: Path, data: Path) -> None:
         assert (row["split"] == "test") == held_out
 
 
-def test_validation_is_drawn_from_crystals_to_train_on(whole: Path, data: Path) -> None:
-    found = read_properties(data)
+def test_validation_is_drawn_from_crystals_to_train_on(mpt_run: Path, crystals: Path) -> None:
+    found = read_properties(crystals)
     pool = [c.name for c in found.crystals if len(c.held_out) < len(c.values)]
     assert len(pool) == COUNT - 4  # 0, 5, 22 and 27 are only for testing
     drawn = random_split(len(pool), RECIPE.seed, RECIPE.val)
     for part in ("train", "val"):
-        names = {row["crystal"] for row in table(whole) if row["split"] == part}
+        names = {row["crystal"] for row in table(mpt_run) if row["split"] == part}
         assert names == {pool[i] for i in getattr(drawn, part)}
 
 
@@ -163,37 +150,29 @@ def test_validation_is_drawn_from_crystals_to_train_on(whole: Path, data: Path) 
 
 
 @pytest.mark.usefixtures("no_plots")
-def test_same_seed_same_bytes(whole: Path, data: Path, tmp_path: Path) -> None:
-    pretrain(tmp_path / "again", RECIPE, data, machine=QUIET)
-    assert results(tmp_path / "again") == results(whole)
-    assert history(tmp_path / "again") == history(whole)
-    pretrain(tmp_path / "other", RECIPE.changed({"seed": 7}), data, machine=QUIET)
-    assert results(tmp_path / "other")[0] != results(whole)[0]
+def test_same_seed_same_bytes(mpt_run: Path, crystals: Path, tmp_path: Path) -> None:
+    pretrain(tmp_path / "again", RECIPE, crystals, machine=QUIET)
+    assert results(tmp_path / "again") == results(mpt_run)
+    assert history(tmp_path / "again") == history(mpt_run)
+    pretrain(tmp_path / "other", RECIPE.changed({"seed": 7}), crystals, machine=QUIET)
+    assert results(tmp_path / "other")[0] != results(mpt_run)[0]
 
 
 @pytest.mark.usefixtures("no_plots")
 @pytest.mark.parametrize("hook", ["on_train_batch_end", "on_validation_start"])
-def test_interrupted_and_resumed(
-    hook: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_and_resumed(hook: str, crystals: Path, tmp_path: Path) -> None:
     """With widths that are learned, which are no part of the model."""
     recipe = RECIPE.changed(
         {"balance": "uncertainty", "epochs": 4, "lr": 0.05, "jitter": 0.01, "loss": "huber"}
     )
 
-    def press(self: History, trainer: Any, *args: Any) -> None:
-        if trainer.current_epoch == 2:
-            raise KeyboardInterrupt
-
-    pretrain(tmp_path / "whole", recipe, data, machine=QUIET)
+    pretrain(tmp_path / "whole", recipe, crystals, machine=QUIET)
     run = tmp_path / "run"
-    with monkeypatch.context() as patch:
-        patch.setattr(History, hook, press)
-        with pytest.raises(KeyboardInterrupt):
-            pretrain(run, recipe, data, machine=QUIET)
+    with interrupted(2, hook), pytest.raises(KeyboardInterrupt):
+        pretrain(run, recipe, crystals, machine=QUIET)
     assert len(history(run)) == 2
     assert not (run / "model.safetensors").exists()
-    pretrain(run, recipe, data, machine=QUIET, resume=True)
+    pretrain(run, recipe, crystals, machine=QUIET, resume=True)
     assert results(run) == results(tmp_path / "whole")
     assert history(run) == history(tmp_path / "whole")
     widths = [row["width_bulk"] for row in history(run)]
@@ -201,11 +180,11 @@ def test_interrupted_and_resumed(
 
 
 @pytest.mark.usefixtures("no_plots")
-def test_resume_refuses_other_runs(whole: Path, data: Path, tmp_path: Path) -> None:
-    run = shutil.copytree(whole, tmp_path / "run")
+def test_resume_refuses_other_runs(mpt_run: Path, crystals: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(mpt_run, tmp_path / "run")
     before = results(run)
 
-    def again(recipe: Recipe, where: Path = data) -> Callable[[], object]:
+    def again(recipe: Recipe, where: Path = crystals) -> Callable[[], object]:
         return lambda: pretrain(run, recipe, where, machine=QUIET, resume=True)
 
     message = message_of(again(RECIPE.changed({"drop": ["gap"], "strict_split": True})))
@@ -216,7 +195,7 @@ def test_resume_refuses_other_runs(whole: Path, data: Path, tmp_path: Path) -> N
     shifted = property_folder(tmp_path / "shifted", shift=0.125)
     assert "data file has changed" in message_of(again(RECIPE, shifted))
     assert results(run) == before
-    assert "already exists" in message_of(lambda: pretrain(run, RECIPE, data, machine=QUIET))
+    assert "already exists" in message_of(lambda: pretrain(run, RECIPE, crystals, machine=QUIET))
     assert results(run) == before
 
 
@@ -224,22 +203,22 @@ def test_resume_refuses_other_runs(whole: Path, data: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("no_plots")
-def test_held_out_values_are_never_trained_on(whole: Path, tmp_path: Path) -> None:
+def test_held_out_values_are_never_trained_on(mpt_run: Path, tmp_path: Path) -> None:
     data = property_folder(tmp_path / "set", shift=0.25)
     pretrain(tmp_path / "run", RECIPE, data, machine=QUIET)
-    mine, theirs = results(tmp_path / "run"), results(whole)
+    mine, theirs = results(tmp_path / "run"), results(mpt_run)
     assert mine[0] == theirs[0]
-    assert history(tmp_path / "run") == history(whole)
+    assert history(tmp_path / "run") == history(mpt_run)
     metrics = metrics_of(tmp_path / "run")
-    assert metrics["train"] == metrics_of(whole)["train"]
-    assert metrics["val"] == metrics_of(whole)["val"]
-    assert metrics["test"]["mae"] != metrics_of(whole)["test"]["mae"]
+    assert metrics["train"] == metrics_of(mpt_run)["train"]
+    assert metrics["val"] == metrics_of(mpt_run)["val"]
+    assert metrics["test"]["mae"] != metrics_of(mpt_run)["test"]["mae"]
 
 
 @pytest.mark.usefixtures("no_plots")
-def test_dropped_property_is_nowhere(data: Path, tmp_path: Path) -> None:
+def test_dropped_property_is_nowhere(crystals: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    pretrain(run, RECIPE.changed({"drop": ["gap"]}), data, machine=QUIET)
+    pretrain(run, RECIPE.changed({"drop": ["gap"]}), crystals, machine=QUIET)
     loaded = load_weights(run)
     assert loaded.outputs == ("bulk", "rare")
     assert loaded.config["properties"] == 2
@@ -270,16 +249,16 @@ def test_new_property_comes_with_the_data(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_plots")
 def test_strict_split_leaves_out_what_is_held_out_anywhere(
-    whole: Path, data: Path, tmp_path: Path
+    mpt_run: Path, crystals: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    pretrain(run, RECIPE.changed({"strict_split": True}), data, machine=QUIET)
+    pretrain(run, RECIPE.changed({"strict_split": True}), crystals, machine=QUIET)
     held_out = {i for positions in HELD_OUT.values() for i in positions}
     left = {name: sum(i not in held_out for i in TRAIN[name]) for name in NAMES}
     lost = {name: len(TRAIN[name]) - left[name] for name in NAMES}
     assert lost == {"bulk": 2, "gap": 3, "rare": 0}
     assert counts(run, "train", "val") == left
-    assert counts(run, "test") == counts(whole, "test")
+    assert counts(run, "test") == counts(mpt_run, "test")
     learned, judged = (
         {row["crystal"] for row in table(run) if (row["split"] == "test") == test}
         for test in (False, True)
@@ -302,9 +281,9 @@ def test_data_without_split_are_parted_by_the_recipe(test: float, tmp_path: Path
 
 
 @pytest.mark.usefixtures("no_plots")
-def test_without_validation(data: Path, tmp_path: Path) -> None:
+def test_without_validation(crystals: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    pretrain(run, RECIPE.changed({"val": 0, "epochs": 1}), data, machine=QUIET)
+    pretrain(run, RECIPE.changed({"val": 0, "epochs": 1}), crystals, machine=QUIET)
     assert list(metrics_of(run)) == ["train", "test"]
     assert counts(run, "train") == {name: len(TRAIN[name]) for name in NAMES}
     (row,) = history(run)
@@ -323,9 +302,9 @@ def test_property_without_values_to_train_on(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_barrier_models_are_for_train(data: Path, tmp_path: Path) -> None:
+def test_barrier_models_are_for_train(crystals: Path, tmp_path: Path) -> None:
     recipe = RECIPE.changed({"model": "MODEL-3"})
-    message = message_of(lambda: pretrain(tmp_path / "run", recipe, data, recipe_name="small"))
+    message = message_of(lambda: pretrain(tmp_path / "run", recipe, crystals, recipe_name="small"))
     assert message == "recipe 'small' trains MODEL-3 on barriers: use train"
 
 
@@ -345,5 +324,5 @@ def test_bad_records_are_left_out_on_demand(tmp_path: Path) -> None:
     assert str(data / "more.json") in message and "'bad' (number 1)" in message
     recipe = RECIPE.changed({"epochs": 1})
     pretrain(tmp_path / "run", recipe, data, machine=QUIET, skip_bad=True)
-    assert "Xx" in (tmp_path / "run" / "skipped.csv").read_text()
+    assert [str(error) for error in read_skipped(tmp_path / "run")] == [message]
     assert counts(tmp_path / "run", "train", "val")["bulk"] == len(TRAIN["bulk"])

@@ -15,16 +15,7 @@ from pymatgen.core import Structure
 
 from training.properties import Property, PropertySet, is_property_set, read_properties
 
-from ..property_sets import (
-    HARD,
-    SOFT,
-    TABLE,
-    a_record,
-    a_vector,
-    message_of,
-    values_of,
-    written,
-)
+from ..property_sets import HARD, SOFT, TABLE, a_record, a_vector, message_of, values_of, written
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data" / "pretrain"
 needs_data = pytest.mark.skipif(
@@ -34,16 +25,11 @@ needs_data = pytest.mark.skipif(
 Change = Callable[[dict[str, Any]], object]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return written(tmp_path, TABLE, hard=HARD, soft=SOFT)
-
-
 # --- what is read ---------------------------------------------------------------------------------
 
 
-def test_a_folder_becomes_crystals(folder: Path) -> None:
-    found = read_properties(folder)
+def test_a_folder_becomes_crystals(property_set: Path) -> None:
+    found = read_properties(property_set)
     assert found.properties == [Property("soft"), Property("hard", "hardness", "GPa", 10.0, 30.0)]
     # In the order of the properties, not of the files or names.
     assert values_of(found) == {
@@ -55,7 +41,7 @@ def test_a_folder_becomes_crystals(folder: Path) -> None:
     assert [sorted(c.held_out) for c in found.crystals] == [["soft"], ["hard"], ["soft"], []]
     assert found.counts() == {"soft": (1, 2), "hard": (2, 1)}
     assert found.mixed() == 2
-    assert (found.path, found.skipped) == (folder, [])
+    assert (found.path, found.skipped) == (property_set, [])
     cell = found.crystals[0].cell
     np.testing.assert_array_equal(cell.lattice, 6.0 * np.eye(3))
     np.testing.assert_array_equal(cell.frac, [[0.0] * 3, [0.5] * 3])
@@ -67,8 +53,8 @@ def test_scale_is_half_the_span() -> None:
     assert Property("p").scale is None
 
 
-def test_targets_are_of_one_part(folder: Path) -> None:
-    found = read_properties(folder)
+def test_targets_are_of_one_part(property_set: Path) -> None:
+    found = read_properties(property_set)
     nan = math.nan
     train = torch.tensor([[nan, 0.25], [-1.0, nan], [nan, nan], [nan, -0.5]])
     test = torch.tensor([[1.0, nan], [nan, 0.5], [0.0, nan], [nan, nan]])
@@ -91,8 +77,8 @@ def test_files_called_like_properties_come_first(tmp_path: Path) -> None:
     assert [c.name for c in found.crystals] == ["s1+h3", "s2+h1", "s3", "h2", "m1"]
 
 
-def test_one_file_needs_only_its_own_properties(folder: Path) -> None:
-    found = read_properties(folder / "hard.json")
+def test_one_file_needs_only_its_own_properties(property_set: Path) -> None:
+    found = read_properties(property_set / "hard.json")
     assert [p.title for p in found.properties] == ["hardness"]
     assert values_of(found) == {"h1": {"hard": 0.5}, "h2": {"hard": -0.5}, "h3": {"hard": 0.25}}
 
@@ -103,10 +89,10 @@ def test_gzipped_files_are_read(tmp_path: Path) -> None:
     assert read_properties(path).counts() == {"hard": (2, 1), "soft": (1, 2)}
 
 
-def test_other_files_are_left_alone(folder: Path) -> None:
-    (folder / "README.md").write_text("no JSON")
-    (folder / ".hidden.json").write_text("no JSON")
-    assert len(read_properties(folder).crystals) == 4
+def test_other_files_are_left_alone(property_set: Path) -> None:
+    (property_set / "README.md").write_text("no JSON")
+    (property_set / ".hidden.json").write_text("no JSON")
+    assert len(read_properties(property_set).crystals) == 4
 
 
 def test_records_without_id_fall_back_to_jid_and_position(tmp_path: Path) -> None:
@@ -148,29 +134,29 @@ def test_a_value_may_be_told_twice(tmp_path: Path) -> None:
     assert found.counts() == {"p": (1, 0), "q": (1, 0)}
 
 
-def test_reading_twice_gives_the_same(folder: Path) -> None:
-    first, second = read_properties(folder), read_properties(folder)
+def test_reading_twice_gives_the_same(property_set: Path) -> None:
+    first, second = read_properties(property_set), read_properties(property_set)
     assert values_of(first) == values_of(second)
     assert first.fingerprint == second.fingerprint
 
 
-def test_fingerprint_is_of_the_files_and_not_of_what_is_done_with_them(folder: Path) -> None:
-    plain = read_properties(folder).fingerprint
-    assert read_properties(folder, drop=["soft"], strict_split=True).fingerprint == plain
+def test_fingerprint_is_of_the_files_and_not_of_what_is_done_with_them(property_set: Path) -> None:
+    plain = read_properties(property_set).fingerprint
+    assert read_properties(property_set, drop=["soft"], strict_split=True).fingerprint == plain
     table = copy.deepcopy(TABLE)
     table[0]["hi"] = 31
-    (folder / "properties.json").write_text(json.dumps(table))
-    changed = read_properties(folder).fingerprint
+    (property_set / "properties.json").write_text(json.dumps(table))
+    changed = read_properties(property_set).fingerprint
     assert changed != plain
-    (folder / "soft.json").rename(folder / "softer.json")
-    assert read_properties(folder).fingerprint not in (plain, changed)
+    (property_set / "soft.json").rename(property_set / "softer.json")
+    assert read_properties(property_set).fingerprint not in (plain, changed)
 
 
 # --- settings -------------------------------------------------------------------------------------
 
 
-def test_dropped_properties_take_their_crystals_with_them(folder: Path) -> None:
-    found = read_properties(folder, drop=["soft"])
+def test_dropped_properties_take_their_crystals_with_them(property_set: Path) -> None:
+    found = read_properties(property_set, drop=["soft"])
     assert [p.name for p in found.properties] == ["hard"]
     assert values_of(found) == {
         "s1+h3": {"hard": 0.25},
@@ -182,8 +168,8 @@ def test_dropped_properties_take_their_crystals_with_them(folder: Path) -> None:
     assert found.targets(held_out=False).shape == (3, 1)
 
 
-def test_a_strict_split_trains_on_nothing_that_is_held_out(folder: Path) -> None:
-    found = read_properties(folder, strict_split=True)
+def test_a_strict_split_trains_on_nothing_that_is_held_out(property_set: Path) -> None:
+    found = read_properties(property_set, strict_split=True)
     assert found.counts() == {"soft": (0, 2), "hard": (1, 1)}
     assert found.mixed() == 0
     assert values_of(found)["s1+h3"] == {"soft": 1.0}
@@ -222,17 +208,18 @@ def test_the_structure_may_be_one_of_pymatgen(tmp_path: Path) -> None:
         assert "'b' (number 2)" in message and "field structure" in message
 
 
-def test_a_strict_split_asks_only_for_what_is_kept(folder: Path) -> None:
-    found = read_properties(folder, strict_split=True, drop=["soft"])
+def test_a_strict_split_asks_only_for_what_is_kept(property_set: Path) -> None:
+    found = read_properties(property_set, strict_split=True, drop=["soft"])
     assert found.counts() == {"hard": (2, 1)}
 
 
-def test_what_is_dropped_has_to_be_known(folder: Path) -> None:
-    message = message_of(folder, drop=["Hart"])
+def test_what_is_dropped_has_to_be_known(property_set: Path) -> None:
+    message = message_of(property_set, drop=["Hart"])
     assert message == (
-        f"{folder}: cannot drop unknown property 'Hart'; nearest is 'hard', known are soft, hard"
+        f"{property_set}: cannot drop unknown property 'Hart'; nearest is 'hard', known are soft, "
+        "hard"
     )
-    assert "nothing is left" in message_of(folder, drop=["soft", "hard"])
+    assert "nothing is left" in message_of(property_set, drop=["soft", "hard"])
 
 
 # --- vectors --------------------------------------------------------------------------------------
@@ -280,16 +267,16 @@ def test_vectors_need_names_for_their_columns(tmp_path: Path) -> None:
 # --- telling sets from bands ----------------------------------------------------------------------
 
 
-def test_property_sets_are_told_from_bands(folder: Path, tmp_path: Path) -> None:
-    assert is_property_set(folder)
-    assert is_property_set(str(folder / "hard.json"))
-    (folder / "properties.json").unlink()
-    assert is_property_set(folder)
+def test_property_sets_are_told_from_bands(property_set: Path, tmp_path: Path) -> None:
+    assert is_property_set(property_set)
+    assert is_property_set(str(property_set / "hard.json"))
+    (property_set / "properties.json").unlink()
+    assert is_property_set(property_set)
     packed = tmp_path / "v.json.gz"
     packed.write_bytes(gzip.compress(json.dumps([a_vector("v", [1], [1])] * 9).encode()))
     assert is_property_set(packed)
-    (folder / "targets.csv").write_text("file,target_eV\n")
-    assert not is_property_set(folder)
+    (property_set / "targets.csv").write_text("file,target_eV\n")
+    assert not is_property_set(property_set)
 
 
 @pytest.mark.parametrize(

@@ -12,23 +12,9 @@ import pytest
 from linegraph.errors import InputError
 from training.properties import read_properties
 
-from ..property_sets import (
-    HARD,
-    SOFT,
-    TABLE,
-    a_record,
-    a_vector,
-    message_of,
-    values_of,
-    written,
-)
+from ..property_sets import HARD, SOFT, a_record, a_vector, message_of, values_of, written
 
 Change = Callable[[dict[str, Any]], object]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return written(tmp_path, TABLE, hard=HARD, soft=SOFT)
 
 
 # --- bad records ----------------------------------------------------------------------------------
@@ -222,24 +208,24 @@ def test_something_has_to_be_left(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("skip_bad", [False, True])
 def test_a_file_of_the_wrong_length_is_named(
-    folder: Path, soft: list[Any], said: str, skip_bad: bool
+    property_set: Path, soft: list[Any], said: str, skip_bad: bool
 ) -> None:
-    (folder / "soft.json").write_text(json.dumps(soft))
-    message = message_of(folder, skip_bad=skip_bad)
-    assert message.startswith(f"{folder / 'soft.json'}: {said} ")
+    (property_set / "soft.json").write_text(json.dumps(soft))
+    message = message_of(property_set, skip_bad=skip_bad)
+    assert message.startswith(f"{property_set / 'soft.json'}: {said} ")
     assert "records of 'soft', but properties.json says n_train 1, n_test 2" in message
     assert "correct" in message
     assert "leave them out" in message
 
 
-def test_records_left_out_are_not_missed(folder: Path) -> None:
+def test_records_left_out_are_not_missed(property_set: Path) -> None:
     bad = [SOFT[0], {**SOFT[1], "value": None}, {**SOFT[2], "split": "?"}]
-    (folder / "soft.json").write_text(json.dumps(bad))
-    found = read_properties(folder, skip_bad=True)
+    (property_set / "soft.json").write_text(json.dumps(bad))
+    found = read_properties(property_set, skip_bad=True)
     assert len(found.skipped) == 2
     assert found.counts()["soft"] == (0, 1)
-    (folder / "soft.json").write_text(json.dumps(bad[:2]))
-    assert "1 train and 1 test" in message_of(folder, skip_bad=True)
+    (property_set / "soft.json").write_text(json.dumps(bad[:2]))
+    assert "1 train and 1 test" in message_of(property_set, skip_bad=True)
 
 
 def test_counts_in_the_table_are_optional(tmp_path: Path) -> None:
@@ -294,17 +280,17 @@ def test_a_bad_table_is_named(tmp_path: Path, table: Any, fragment: str) -> None
         assert fragment in message
 
 
-def test_files_that_cannot_be_read_are_named(tmp_path: Path, folder: Path) -> None:
+def test_files_that_cannot_be_read_are_named(tmp_path: Path, property_set: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.csv").write_text("")
     for path, fragment in [
         (tmp_path / "none", "no such file or folder"),
         (tmp_path / "empty", "holds no .json or .json.gz files"),
         (tmp_path / "a.csv", "expected a .json or .json.gz file of records, or a folder"),
-        (folder / "properties.json", "give its folder"),
+        (property_set / "properties.json", "give its folder"),
     ]:
         assert message_of(path).startswith(f"{path}: ")
         assert fragment in message_of(path)
-    (folder / "soft.json.gz").write_bytes(gzip.compress(json.dumps(SOFT).encode())[:-9])
-    message = message_of(folder, skip_bad=True)
-    assert message.startswith(f"{folder / 'soft.json.gz'}: damaged or no gzip file")
+    (property_set / "soft.json.gz").write_bytes(gzip.compress(json.dumps(SOFT).encode())[:-9])
+    message = message_of(property_set, skip_bad=True)
+    assert message.startswith(f"{property_set / 'soft.json.gz'}: damaged or no gzip file")

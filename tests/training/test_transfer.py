@@ -16,7 +16,6 @@ from torch import nn
 
 import linegraph
 from linegraph.weights import load_weights, save_weights
-from tests.bands import data_file
 from tests.errors import message_of
 from tests.tuning import (
     QUIET,
@@ -38,11 +37,6 @@ from training.train import train
 from training.transfer import apply_start, read_start
 
 TUNED = [name for name in linegraph.models() if name not in ("MPT", "ALIGNN")]
-
-
-@pytest.fixture(scope="module")
-def mpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return weights(tmp_path_factory.mktemp("mpt") / "model.safetensors")
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -265,11 +259,6 @@ def test_kept_model_on_a_frozen_trunk_says_what_it_said(mpt: Path, tmp_path: Pat
 
 
 # --- the command as a function --------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return data_file(tmp_path_factory.mktemp("data") / "bands.json")
 
 
 def test_resuming_needs_the_same_start(mpt: Path, data: Path, tmp_path: Path) -> None:

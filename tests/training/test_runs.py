@@ -1,0 +1,79 @@
+"""How a run starts, and what it does when its graphs get lost."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import training.runs
+from linegraph import InputError
+from tests.bands import TINY
+from tests.errors import message_of
+from tests.tuning import QUIET
+from training.console import show_skipped
+from training.fit import Machine
+from training.graphs import GraphSet, load_graphs
+from training.recipe import Recipe
+from training.runs import read_skipped, write_skipped
+from training.train import train
+
+RECIPE = Recipe(summary="").changed({**TINY, "epochs": 1, "val": 0})
+
+
+def test_what_was_left_out_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    skipped = [
+        InputError("missing", file=Path("a.json"), record="'x, 1' (number 3)", field="target"),
+        InputError('expected "atoms"', file=Path("b.json"), record=4),
+        InputError("is no structure file"),
+    ]
+    write_skipped(tmp_path, skipped)
+    with (tmp_path / "skipped.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["file", "record", "field", "problem"]
+    assert [row["file"] for row in rows] == ["a.json", "b.json", ""]
+    messages = [str(error) for error in skipped]
+    assert [str(error) for error in read_skipped(tmp_path)] == messages
+    show_skipped(tmp_path)
+    shown = capsys.readouterr()
+    assert shown.err.splitlines() == [f"left out     {message}" for message in messages]
+    assert shown.out == f"left out     3 records, listed in {tmp_path / 'skipped.csv'}\n"
+
+
+def test_nothing_left_out_is_not_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_skipped(tmp_path, [])
+    assert list(tmp_path.iterdir()) == []
+    assert read_skipped(tmp_path) == []
+    show_skipped(tmp_path)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.filterwarnings("ignore:.*will create .* worker processes")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_graphs_that_get_lost(
+    workers: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the check of the cache, at the start of a run, and the first batch."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("LINEGRAPH_CACHE", str(cache))
+    files: list[Path] = []
+
+    def emptied(*args: Any, **options: Any) -> GraphSet:
+        found = load_graphs(*args, **options)
+        files.extend(cache.iterdir())
+        for file in files:
+            file.unlink()
+        return found
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(training.runs, "load_graphs", emptied)
+        machine = Machine("cpu", workers, progress=False)
+        message = message_of(lambda: train(run, RECIPE, data=data, machine=machine))
+    (file,) = files
+    assert message.startswith(f"{file}: ")
+    assert "deleted" in message and "start again" in message and "--resume" in message
+    train(run, RECIPE, data=data, machine=QUIET, resume=True)
+    assert (run / "model.safetensors").is_file()

@@ -1,0 +1,159 @@
+"""Options that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import click
+
+if TYPE_CHECKING:
+    from .fit import Machine
+    from .recipe import Recipe
+
+#: Exit code of a program that was stopped from outside, as shells have it.
+INTERRUPTED = 130
+
+
+class RunArguments(TypedDict):
+    """Keywords that :func:`training.train.train` and :func:`training.pretrain.pretrain` share."""
+
+    recipe_name: str
+    skip_bad: bool
+    resume: bool
+    machine: Machine
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What every command that trains can be told, in the order of its help."""
+
+    out: Path | None
+    recipe: str | None
+    settings: tuple[str, ...]
+    epochs: int | None
+    seed: int | None
+    resume: bool
+    skip_bad: bool
+    device: str
+    workers: int | None
+
+    @contextmanager
+    def started(
+        self, default: str, **changes: object
+    ) -> Iterator[tuple[Path, Recipe, RunArguments]]:
+        """The run folder, all settings, and what else a training is given.
+
+        Says how to go on if the block is interrupted.
+
+        Args:
+            default: the recipe, if none was named.
+            changes: of the recipe, by options of the command's own; None where not given.
+        """
+        from .fit import Machine
+        from .recipe import load_recipe
+        from .settings import parse_settings
+
+        name = self.recipe or default
+        changes |= {"epochs": self.epochs, "seed": self.seed}
+        given = {key: value for key, value in changes.items() if value is not None}
+        recipe = load_recipe(name).changed({**parse_settings(self.settings), **given})
+        if self.resume and self.out is None:
+            raise click.UsageError("--resume needs --out, the run to go on with")
+        folder = self.out or free_folder(Path("runs") / Path(name).stem)
+        arguments: RunArguments = {
+            "recipe_name": name,
+            "skip_bad": self.skip_bad,
+            "resume": self.resume,
+            "machine": Machine(self.device, self.workers),
+        }
+        try:
+            yield folder, recipe, arguments
+        except KeyboardInterrupt:
+            if not (folder / "config.yaml").is_file():
+                raise
+            again = f"the same command with --resume --out {folder} goes on"
+            click.echo(f"interrupted; {again}", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def options(*names: str) -> Any:
+    """Options that mean the same in every command.
+
+    Args:
+        names: of single options, or ``run`` for those of :class:`RunOptions`, which the command
+            gets as one argument ``run``.
+    """
+    every = {
+        "data": click.option(
+            "--data",
+            type=click.Path(path_type=Path),
+            help="Bands: a .json or .json.gz file in the published format, or a folder of "
+            "CIF/POSCAR files with targets.csv.  [default: the embedded starter set]",
+        ),
+        "out": click.option("--out", type=click.Path(path_type=Path), help="Folder to write."),
+        "recipe": click.option("--recipe", help="Recipe name (see `recipes`) or YAML file."),
+        "settings": click.option(
+            "--set",
+            "settings",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Change a value of the recipe (any key of `recipes NAME`); repeatable.",
+        ),
+        "epochs": click.option("--epochs", type=int, help="Passes over the training records."),
+        "seed": click.option("--seed", type=int, help="Seed of weights, splits and batches."),
+        "resume": click.option(
+            "--resume", is_flag=True, help="Go on with the interrupted run in --out."
+        ),
+        "weights": click.option(
+            "--weights",
+            type=click.Path(path_type=Path),
+            required=True,
+            help="Run folder of a training, or a .safetensors file.",
+        ),
+        "skip_bad": click.option(
+            "--skip-bad", is_flag=True, help="Leave out records that cannot be used, and list them."
+        ),
+        "device": click.option(
+            "--device", default="auto", metavar="NAME", help="auto, cpu, cuda or cuda:N."
+        ),
+        "workers": click.option(
+            "--workers",
+            type=click.IntRange(0),
+            help="Processes that build graphs and feed batches.  [default: chosen by size]",
+        ),
+        "debug": click.option("--debug", is_flag=True, help="Show tracebacks."),
+    }
+    of_run = [field.name for field in fields(RunOptions)]
+    single = [one for name in names for one in (of_run if name == "run" else [name])]
+
+    def add(command: Any) -> Any:
+        if "run" in names:
+            command = _with_run(command)
+        for name in reversed((*single, "debug")):
+            command = every[name](command)
+        return command
+
+    return add
+
+
+def _with_run(command: Any) -> Any:
+    @wraps(command)
+    def gathered(**values: Any) -> Any:
+        run = RunOptions(**{field.name: values.pop(field.name) for field in fields(RunOptions)})
+        return command(run=run, **values)
+
+    return gathered
+
+
+def free_folder(wanted: Path) -> Path:
+    """The folder itself or, if it is taken, the first free of wanted-2, wanted-3, ..."""
+    folder, number = wanted, 1
+    while folder.exists():
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder
