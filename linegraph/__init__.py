@@ -5,6 +5,7 @@ from .crystal import SHELL_TOL, crystal_graph, expand
 from .ends import Ends
 from .errors import InputError
 from .graph import CrystalGraph
+from .kernels import BackendInfo, backends, set_backend, use_backend
 from .models import build_model, models
 from .paths import views
 from .structure import Cell
@@ -13,17 +14,21 @@ from .version import __version__
 
 __all__ = [
     "SHELL_TOL",
+    "BackendInfo",
     "Cell",
     "CrystalGraph",
     "Ends",
     "InputError",
     "LineGraph",
     "__version__",
+    "backends",
     "build_model",
     "crystal_graph",
     "expand",
     "load_reference_state_dict",
     "models",
     "reference_state_dict",
+    "set_backend",
+    "use_backend",
     "views",
 ]

@@ -1,6 +1,22 @@
-"""The two operations that all the time goes into, behind one function each."""
+"""The operations that all the time goes into, behind one function each, and their back ends."""
 
-from .edge_gate import edge_gate
-from .norm_silu import norm_silu
+from .backend import EdgeNorm, EdgeUpdate
+from .choice import BackendInfo, backend_for, backends, set_backend, use_backend
+from .edges import Edges, Segments
+from .operations import edge_gate, edge_update, linear_norm_silu, norm_silu
 
-__all__ = ["edge_gate", "norm_silu"]
+__all__ = [
+    "BackendInfo",
+    "EdgeNorm",
+    "EdgeUpdate",
+    "Edges",
+    "Segments",
+    "backend_for",
+    "backends",
+    "edge_gate",
+    "edge_update",
+    "linear_norm_silu",
+    "norm_silu",
+    "set_backend",
+    "use_backend",
+]

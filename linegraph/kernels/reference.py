@@ -6,42 +6,55 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .edge_gate import EPS
+from .backend import EPS, Backend
+from .edges import Edges
 
 
-def edge_gate(
-    edge_attr: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    source_term: Tensor,
-    target_term: Tensor,
-    value: Tensor,
-    edge_index: Tensor,
-    edge_weight: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """See :func:`linegraph.kernels.edge_gate`."""
-    source, target = edge_index
-    m = F.linear(edge_attr, weight, bias) + source_term[source] + target_term[target]
-    gate = torch.sigmoid(m)
-    if edge_weight is not None:
-        gate = gate * edge_weight[:, None]
-    total = torch.zeros_like(value).index_add(0, target, gate * value[source])
-    norm = torch.zeros_like(value).index_add(0, target, gate)
-    return total / (norm + EPS), m
+class Reference(Backend):
+    """Unfused gathers and sums, derivatives of any order by autograd."""
 
+    name = "reference"
+    about = "literal and readable; derivatives of any order"
 
-def norm_silu(
-    x: Tensor,
-    scale: Tensor,
-    shift: Tensor,
-    eps: float,
-    row_weight: Tensor | None = None,
-    residual: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """See :func:`linegraph.kernels.norm_silu` (batch statistics)."""
-    w = torch.ones_like(x[:, 0]) if row_weight is None else row_weight.to(x.dtype)
-    count = w.sum()
-    mean = (w[:, None] * x).sum(0) / count
-    var = (w[:, None] * (x - mean) ** 2).sum(0) / count
-    out = F.silu((x - mean) / (var + eps).sqrt() * scale + shift)
-    return (out if residual is None else residual + out), mean, var, count
+    def edge_gate(
+        self,
+        edge_attr: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        source_term: Tensor,
+        target_term: Tensor,
+        value: Tensor,
+        edges: Edges,
+    ) -> tuple[Tensor, Tensor]:
+        source, target = edges.index
+        m = F.linear(edge_attr, weight, bias) + source_term[source] + target_term[target]
+        gate = torch.sigmoid(m)
+        copies = edges.weight_as(m.dtype)
+        if copies is not None:
+            gate = gate * copies[:, None]
+        total = torch.zeros_like(value).index_add(0, target, gate * value[source])
+        norm = torch.zeros_like(value).index_add(0, target, gate)
+        return total / (norm + EPS), m
+
+    def norm_silu(
+        self,
+        x: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        eps: float,
+        row_weight: Tensor | None = None,
+        residual: Tensor | None = None,
+        statistics: tuple[Tensor, Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        w = torch.ones_like(x[:, 0]) if row_weight is None else row_weight.to(x.dtype)
+        count = w.sum()
+        if statistics is not None:
+            mean, var = statistics
+        elif bool(count > 0):
+            mean = (w[:, None] * x).sum(0) / count
+            var = (w[:, None] * (x - mean) ** 2).sum(0) / count
+        else:
+            mean, var = torch.zeros_like(scale), torch.ones_like(scale)
+        out = F.silu((x - mean) / (var + eps).sqrt() * scale + shift)
+        out = out if residual is None else residual + out
+        return out, mean.detach(), var.detach(), count

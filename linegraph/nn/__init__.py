@@ -10,6 +10,7 @@ from .head import LinearHead, PropertyHead
 from .merge import Merge
 from .mlp import MLPLayer
 from .rbf import RBFExpansion
+from .recompute import set_recompute
 from .scalar_embedding import ScalarEmbedding
 from .stack import ALIGNNStack, Embedded
 
@@ -28,4 +29,5 @@ __all__ = [
     "PropertyHead",
     "RBFExpansion",
     "ScalarEmbedding",
+    "set_recompute",
 ]

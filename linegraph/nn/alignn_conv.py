@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ..kernels import Edges
 from ..transforms import line_weights
 from .edge_gated_conv import EdgeGatedConv
 
@@ -20,7 +21,7 @@ class ALIGNNConv(nn.Module):
 
     Shapes:
         - x ``[N, C]`` atoms, bonds ``[E, C]``, angles ``[T, C]``
-        - edge_index ``[2, E]``, line_index ``[2, T]`` (pairs of bonds)
+        - edge_index ``[2, E]``, line_index ``[2, T]`` (pairs of bonds); also :func:`edges_of` them
         - multiplicity ``[E]``: copies each bond stands for (default 1)
         - output: x' ``[N, C]``, y' ``[E, C]``, z' ``[T, C]`` (None with ``update_angles=False``)
 
@@ -35,27 +36,44 @@ class ALIGNNConv(nn.Module):
     def forward(
         self,
         x: Tensor,
-        edge_index: Tensor,
+        edge_index: Tensor | Edges,
         bonds: Tensor,
-        line_index: Tensor,
+        line_index: Tensor | Edges,
         angles: Tensor,
         *,
         multiplicity: Tensor | None = None,
         update_angles: bool = True,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        line_weight = line_count = None
-        if multiplicity is not None:
-            line_weight, line_count = line_weights(multiplicity, line_index)
-        x, m = self.atom_conv(
-            x, edge_index, bonds, edge_weight=multiplicity, edge_count=multiplicity
-        )
+        crystal, line = edges_of(edge_index, x.size(0), line_index, multiplicity)
+        x, m = self.atom_conv(x, crystal, bonds)
         bonds, updated = self.bond_conv(
             m,
-            line_index,
+            line,
             angles,
-            edge_weight=line_weight,
-            node_count=multiplicity,
-            edge_count=line_count,
+            node_count=crystal.count,
             update_edges=update_angles,
         )
         return x, bonds, updated
+
+
+def edges_of(
+    edge_index: Tensor | Edges,
+    num_nodes: int,
+    line_index: Tensor | Edges,
+    multiplicity: Tensor | None,
+) -> tuple[Edges, Edges]:
+    """Bonds and pairs of bonds with their weights, made once for all layers.
+
+    Args:
+        edge_index: ``[2, E]``; :class:`Edges` are handed on as they are.
+        num_nodes: number of atoms.
+        line_index: ``[2, T]``, likewise.
+        multiplicity: ``[E]`` copies each bond stands for, or None for 1 each.
+    """
+    if not isinstance(edge_index, Edges):
+        edge_index = Edges(edge_index, num_nodes, multiplicity, multiplicity)
+    if not isinstance(line_index, Edges):
+        copies = edge_index.count
+        weight, count = (None, None) if copies is None else line_weights(copies, line_index)
+        line_index = Edges(line_index, edge_index.index.size(1), weight, count)
+    return edge_index, line_index

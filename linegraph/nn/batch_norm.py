@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..kernels import norm_silu
+from ..kernels import EdgeNorm, linear_norm_silu, norm_silu
+from ..kernels.backend import Moments
 
 
 class BatchNormSiLU(nn.BatchNorm1d):
@@ -32,19 +33,37 @@ class BatchNormSiLU(nn.BatchNorm1d):
     def forward(  # type: ignore[override]
         self, x: Tensor, weight: Tensor | None = None, residual: Tensor | None = None
     ) -> Tensor:
-        statistics = None if self.training else (self.running_mean, self.running_var)
-        out, mean, var, count = norm_silu(
-            x, self.weight, self.bias, self.eps, weight, residual, statistics
+        out, *moments = norm_silu(
+            x, self.weight, self.bias, self.eps, weight, residual, self._given()
         )
-        if self.training:
-            self._track(mean, var, count)
+        self.track((moments[0], moments[1], moments[2]))
         return out
 
+    def of_linear(self, x: Tensor, linear: nn.Linear, weight: Tensor | None = None) -> Tensor:
+        """``forward(linear(x), weight)`` without keeping the product."""
+        out, *moments = linear_norm_silu(
+            x, linear.weight, linear.bias, self.weight, self.bias, self.eps, weight, self._given()
+        )
+        self.track((moments[0], moments[1], moments[2]))
+        return out
+
+    def of_edges(self) -> EdgeNorm:
+        """The same normalisation, for :func:`linegraph.kernels.edge_update` to apply."""
+        return EdgeNorm(self.weight, self.bias, self.eps, self._given())
+
     @torch.no_grad()
-    def _track(self, mean: Tensor, var: Tensor, count: Tensor) -> None:
+    def track(self, moments: Moments | None) -> None:
+        """Move the running estimates, in training, towards the statistics of a batch."""
+        if not self.training or moments is None:
+            return
+        mean, var, count = moments
         self.num_batches_tracked += 1
-        if bool(count > 0):
-            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        if bool(count > 1):
-            unbiased = var * (count / (count - 1))
-            self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+        # Written without a branch on `count`, which on a GPU would wait for it.
+        mean = torch.where(count > 0, mean.to(self.running_mean.dtype), self.running_mean)
+        self.running_mean.lerp_(mean, self.momentum)
+        unbiased = var * (count / (count - 1).clamp_min(torch.finfo(count.dtype).tiny))
+        var = torch.where(count > 1, unbiased, self.running_var)
+        self.running_var.lerp_(var.to(self.running_var.dtype), self.momentum)
+
+    def _given(self) -> tuple[Tensor, Tensor] | None:
+        return None if self.training else (self.running_mean, self.running_var)

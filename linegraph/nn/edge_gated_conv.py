@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..kernels import edge_gate
+from ..kernels import Edges, edge_update
 from .batch_norm import BatchNormSiLU
 
 
@@ -23,9 +23,12 @@ class EdgeGatedConv(nn.Module):
 
     Args:
         channels: width C of node and edge features.
+        recompute: keep less for the backward pass and compute it again there; can be changed at
+            any time (:func:`linegraph.nn.set_recompute`).
 
     Shapes:
-        - x ``[N, C]``, edge_index ``[2, E]`` (source, target), edge_attr ``[E, C]``
+        - x ``[N, C]``, edge_index ``[2, E]`` (source, target), edge_attr ``[E, C]``; in place of
+          edge_index also :class:`linegraph.kernels.Edges`, which many layers share
         - edge_weight ``[E]``: copies of an edge in the sums over incoming edges (default 1)
         - node_count ``[N]``, edge_count ``[E]``: copies of a row in batch statistics (default 1)
         - output: x' ``[N, C]`` and y' ``[E, C]`` (None with ``update_edges=False``)
@@ -33,9 +36,10 @@ class EdgeGatedConv(nn.Module):
     Source: Choudhary and DeCost, npj Comput. Mater. 7, 185 (2021), eq. 2-4.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, recompute: bool = False) -> None:
         super().__init__()
         self.channels = channels
+        self.recompute = recompute
         self.gate_source = nn.Linear(channels, channels)
         self.gate_target = nn.Linear(channels, channels)
         self.gate_edge = nn.Linear(channels, channels)
@@ -47,7 +51,7 @@ class EdgeGatedConv(nn.Module):
     def forward(
         self,
         x: Tensor,
-        edge_index: Tensor,
+        edge_index: Tensor | Edges,
         edge_attr: Tensor,
         *,
         edge_weight: Tensor | None = None,
@@ -60,22 +64,27 @@ class EdgeGatedConv(nn.Module):
                 f"expected {self.channels} channels, got nodes with {x.size(-1)} "
                 f"and edges with {edge_attr.size(-1)}"
             )
-        if edge_attr.size(0) != edge_index.size(1):
-            raise ValueError(f"{edge_index.size(1)} edges but {edge_attr.size(0)} edge features")
-        h, m = edge_gate(
+        edges = edge_index
+        if not isinstance(edges, Edges):
+            edges = Edges(edges, x.size(0), edge_weight, edge_count)
+        elif edge_weight is not None or edge_count is not None:
+            raise ValueError("give weights and counts of edges within Edges, not beside it")
+        if edge_attr.size(0) != edges.index.size(1):
+            raise ValueError(f"{edges.index.size(1)} edges but {edge_attr.size(0)} edge features")
+        done = edge_update(
             edge_attr,
             self.gate_edge.weight,
             self.gate_edge.bias,
             self.gate_source(x),
             self.gate_target(x),
             self.message(x),
-            edge_index,
-            None if edge_weight is None else edge_weight.to(x.dtype),
+            edges,
+            # The running statistics of edges that reach no output matter to no output either.
+            self.norm_edges.of_edges() if update_edges else None,
+            recompute=self.recompute,
         )
-        nodes = self.norm_nodes(self.root(x) + h, node_count, residual=x)
-        # The running statistics of edges that reach no output matter to no output either.
-        edges = self.norm_edges(m, edge_count, residual=edge_attr) if update_edges else None
-        return nodes, edges
+        self.norm_edges.track(done.moments)
+        return self.norm_nodes(self.root(x) + done.nodes, node_count, residual=x), done.edges
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}"

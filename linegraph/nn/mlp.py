@@ -21,5 +21,4 @@ class MLPLayer(nn.Module):
         self.norm = BatchNormSiLU(out_channels)
 
     def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
-        out: Tensor = self.norm(self.linear(x), weight)
-        return out
+        return self.norm.of_linear(x, self.linear, weight)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
+from ..kernels.blocks import row_blocks
 from .mlp import MLPLayer
 from .rbf import RBFExpansion
 
@@ -23,5 +25,19 @@ class ScalarEmbedding(nn.Module):
         self.outer = MLPLayer(embedding, hidden)
 
     def forward(self, value: Tensor, weight: Tensor | None = None) -> Tensor:
+        if self.training or torch.is_grad_enabled() or value.numel() == 0:
+            return self._embed(value, weight)
+        # Without statistics or gradients to gather, rows have nothing to do with each other, and
+        # the basis of all of them never has to exist at once.
+        out = None
+        for rows in row_blocks(value, self.outer.linear.out_features):
+            part = self._embed(value[rows], None)
+            if out is None:
+                out = part.new_empty(value.size(0), part.size(1))
+            out[rows] = part
+        assert out is not None
+        return out
+
+    def _embed(self, value: Tensor, weight: Tensor | None) -> Tensor:
         out: Tensor = self.outer(self.inner(self.basis(value), weight), weight)
         return out

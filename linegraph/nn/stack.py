@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from .alignn_conv import ALIGNNConv
+from .alignn_conv import ALIGNNConv, edges_of
 from .edge_gated_conv import EdgeGatedConv
 
 
@@ -53,23 +53,21 @@ class ALIGNNStack(nn.Module):
     def run(self, graph: Embedded) -> Tensor:
         """Features of every atom after all layers ``[N, H]``."""
         x, bonds, angles, edge_index, line_index, copies = graph
+        crystal, line = edges_of(edge_index, x.size(0), line_index, copies)
         for i, layer in enumerate(self.alignn_layers, start=1):
             x, bonds, angles = layer(
                 x,
-                edge_index,
+                crystal,
                 bonds,
-                line_index,
+                line,
                 angles,
-                multiplicity=copies,
                 update_angles=i < len(self.alignn_layers),
             )
         for i, conv in enumerate(self.conv_layers, start=1):
             x, bonds = conv(
                 x,
-                edge_index,
+                crystal,
                 bonds,
-                edge_weight=copies,
-                edge_count=copies,
                 update_edges=i < len(self.conv_layers),
             )
         return x

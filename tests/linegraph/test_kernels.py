@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +10,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from linegraph.kernels import blocks, edge_gate, norm_silu, reference
+from linegraph import kernels
+from linegraph.kernels import (
+    Edges,
+    backends,
+    blocks,
+    native_forward,
+    native_update,
+    norm_silu,
+    use_backend,
+)
+from linegraph.kernels.reference import Reference
 from linegraph.nn import BatchNormSiLU
 
 from .test_line_graph import DEVICES
@@ -21,11 +31,49 @@ DTYPES = pytest.mark.parametrize(
 ON = pytest.mark.parametrize("device", DEVICES)
 
 
-@pytest.fixture(params=["one block", "many blocks"])
-def block_size(request: Any, monkeypatch: Any) -> str:
-    if request.param == "many blocks":
+#: Ways the back ends can go; on a GPU "native" sums by segments, which a CPU can do as well.
+WAYS = [
+    "native",
+    "native in small blocks",
+    "native by segments",
+    # Compiles every case anew, minutes in all; test_backends.py has a whole model on it.
+    pytest.param("compiled", marks=pytest.mark.slow),
+    "torch_scatter",
+]
+reference = Reference()
+
+
+@pytest.fixture(params=WAYS)
+def way(request: Any, monkeypatch: Any) -> Iterator[str]:
+    """Every operation of a test runs on one back end, in one of its ways."""
+    name = request.param.split()[0]
+    missing = {info.name: info.why for info in backends() if not info.available}
+    if name in missing:
+        pytest.skip(missing[name])
+    if request.param == "native in small blocks":
         monkeypatch.setattr(blocks, "CPU_BLOCK", 24)
-    return str(request.param)
+    if request.param == "native by segments":
+        monkeypatch.setattr(blocks, "in_blocks", lambda device: False)
+        for module in (native_forward, native_update):
+            monkeypatch.setattr(module, "in_blocks", lambda device: False)
+    with use_backend(name):
+        yield request.param
+
+
+def finite_differences(way: str, function: Any, args: list[Tensor]) -> None:
+    """``gradcheck``, but for a compiled backward pass: PyTorch lets that run only once."""
+    if way == "compiled":
+        pytest.skip("gradcheck walks a graph several times, a compiled one can be walked once")
+    assert torch.autograd.gradcheck(function, args)
+
+
+def edge_gate(*args: Any) -> tuple[Tensor, Tensor]:
+    """The operation of the chosen back end, edges given by their index and weights."""
+    return kernels.edge_gate(*args[:6], Edges(args[6], args[3].size(0), *args[7:]))
+
+
+def literal_gate(*args: Any) -> tuple[Tensor, Tensor]:
+    return reference.edge_gate(*args[:6], Edges(args[6], args[3].size(0), *args[7:]))
 
 
 def close(ours: Tensor | None, theirs: Tensor, tolerance: float) -> None:
@@ -77,31 +125,35 @@ def run(
 @pytest.mark.parametrize("used", ["hm", "h", "m"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_edge_gate(
-    weighted: bool, used: str, dtype: torch.dtype, tolerance: float, device: str, block_size: str
+    weighted: bool, used: str, dtype: torch.dtype, tolerance: float, device: str, way: str
 ) -> None:
     inputs, edge_index, copies = gate_inputs()
     extra: list[Any] = [edge_index.to(device), copies.to(device, dtype) if weighted else None]
     out, grads = run(edge_gate, leaves(inputs, dtype, device), extra, used)
     wide = [edge_index, copies.double() if weighted else None]
-    expected, wanted = run(reference.edge_gate, leaves(inputs, torch.float64, "cpu"), wide, used)
+    expected, wanted = run(literal_gate, leaves(inputs, torch.float64, "cpu"), wide, used)
     for ours, theirs in zip(out, expected, strict=True):
         assert ours.dtype == dtype
         close(ours.cpu(), theirs, tolerance)
     assert (out[0][0] == 0).all(), "a node without incoming edges receives something"
     for ours_, theirs_, like in zip(grads, wanted, inputs, strict=True):
-        theirs_ = torch.zeros_like(like) if theirs_ is None else theirs_
-        close(None if ours_ is None else ours_.cpu(), theirs_, tolerance)
+        zero = torch.zeros_like(like)
+        close(
+            (zero if ours_ is None else ours_).cpu(),
+            zero if theirs_ is None else theirs_,
+            tolerance,
+        )
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_edge_gate_by_finite_differences(weighted: bool, block_size: str) -> None:
+def test_edge_gate_by_finite_differences(weighted: bool, way: str) -> None:
     inputs, edge_index, copies = gate_inputs(nodes=4, edges=9, channels=3)
     weights = copies.double() if weighted else None
     args = leaves(inputs, torch.float64, "cpu")
-    assert torch.autograd.gradcheck(lambda *xs: edge_gate(*xs, edge_index, weights), args)
+    finite_differences(way, lambda *xs: edge_gate(*xs, edge_index, weights), args)
 
 
-def test_edge_gate_is_what_the_equation_says() -> None:
+def test_edge_gate_is_what_the_equation_says(way: str) -> None:
     """One channel, two edges into one node, worked out by hand."""
     y, c, bias = torch.tensor([[1.0], [2.0]]), torch.tensor([[0.5]]), torch.tensor([0.25])
     a, b, v = (
@@ -115,7 +167,7 @@ def test_edge_gate_is_what_the_equation_says() -> None:
     assert h.ravel().tolist() == pytest.approx([0.0, 0.0, float(expected)])
 
 
-def test_edge_weights_are_copies(block_size: str) -> None:
+def test_edge_weights_are_copies(way: str) -> None:
     """An edge of weight w counts as w edges; its gradients are the sums over the copies."""
     inputs, edge_index, copies = gate_inputs()
     ours = run(edge_gate, leaves(inputs, torch.float64, "cpu"), [edge_index, copies.double()], "h")
@@ -133,7 +185,7 @@ def test_edge_weights_are_copies(block_size: str) -> None:
 
 @ON
 @pytest.mark.parametrize("nodes", [0, 3])
-def test_edge_gate_without_edges(nodes: int, device: str) -> None:
+def test_edge_gate_without_edges(nodes: int, device: str, way: str) -> None:
     inputs, _, _ = gate_inputs(nodes=max(nodes, 1), edges=0)
     inputs[3:] = [x[:nodes] for x in inputs[3:]]
     args = leaves(inputs, torch.float32, device)
@@ -148,7 +200,7 @@ def test_edge_gate_without_edges(nodes: int, device: str) -> None:
     )
 
 
-def test_edge_gate_gives_no_gradient_where_none_is_wanted() -> None:
+def test_edge_gate_gives_no_gradient_where_none_is_wanted(way: str) -> None:
     inputs, edge_index, copies = gate_inputs()
     weights = copies.double().requires_grad_()
     h, m = edge_gate(inputs[0], *leaves(inputs[1:], torch.float64, "cpu"), edge_index, weights)
@@ -157,7 +209,7 @@ def test_edge_gate_gives_no_gradient_where_none_is_wanted() -> None:
     assert weights.grad is None
 
 
-def test_edge_gate_keeps_far_out_gates_finite() -> None:
+def test_edge_gate_keeps_far_out_gates_finite(way: str) -> None:
     inputs, edge_index, _ = gate_inputs()
     inputs[2] = torch.full_like(inputs[2], -900.0)  # all gates closed: 0 / 1e-6
     args = leaves(inputs, torch.float32, "cpu")
@@ -201,7 +253,7 @@ def test_norm_silu(
     dtype: torch.dtype,
     tolerance: float,
     device: str,
-    block_size: str,
+    way: str,
 ) -> None:
     inputs, residual, weights = norm_inputs()
     inputs = [*inputs, residual] if with_residual else inputs
@@ -225,14 +277,14 @@ def test_norm_silu(
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_norm_silu_by_finite_differences(weighted: bool, block_size: str) -> None:
+def test_norm_silu_by_finite_differences(weighted: bool, way: str) -> None:
     inputs, residual, weights = norm_inputs(rows=8, channels=3)
     args = leaves([*inputs, residual], torch.float64, "cpu")
     w = weights if weighted else None
-    assert torch.autograd.gradcheck(lambda x, a, b, r: norm_silu(x, a, b, 1e-5, w, r)[0], args)
+    finite_differences(way, lambda x, a, b, r: norm_silu(x, a, b, 1e-5, w, r)[0], args)
 
 
-def test_norm_silu_by_given_statistics(block_size: str) -> None:
+def test_norm_silu_by_given_statistics(way: str) -> None:
     inputs, residual, weights = norm_inputs(rows=8, channels=3)
     mean, var = torch.tensor([1.0, 2, 3]).double(), torch.tensor([4.0, 0.5, 0]).double()
     before = mean.clone(), var.clone()
@@ -245,13 +297,13 @@ def test_norm_silu_by_given_statistics(block_size: str) -> None:
         return rest + F.silu(F.batch_norm(x, mean, var, scale, shift, eps=1e-2))
 
     close(ours(*args), theirs(*args), 1e-12)
-    assert torch.autograd.gradcheck(ours, args)
     assert mean.equal(before[0])
     assert var.equal(before[1])
+    finite_differences(way, ours, args)
 
 
 @pytest.mark.parametrize("rows", [0, 5])
-def test_norm_silu_without_weight(rows: int) -> None:
+def test_norm_silu_without_weight(rows: int, way: str) -> None:
     """No rows, or none that count: mean 0 and variance 1."""
     (x, scale, shift), _, _ = norm_inputs(rows=rows)
     weights = torch.zeros(rows)
@@ -259,7 +311,7 @@ def test_norm_silu_without_weight(rows: int) -> None:
     out, mean, var, count = norm_silu(*args, 1e-5, weights)
     close(out, F.silu(x / (1 + 1e-5) ** 0.5 * scale + shift), 1e-12)
     assert (mean.unique().tolist(), var.unique().tolist(), float(count)) == ([0.0], [1.0], 0.0)
-    assert torch.autograd.gradcheck(lambda a, b, c: norm_silu(a, b, c, 1e-5, weights)[0], args)
+    finite_differences(way, lambda a, b, c: norm_silu(a, b, c, 1e-5, weights)[0], args)
 
 
 def paired_norms(channels: int = 5) -> tuple[BatchNormSiLU, torch.nn.BatchNorm1d]:
@@ -282,7 +334,7 @@ def assert_same_state(ours: torch.nn.Module, theirs: torch.nn.Module) -> None:
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_batch_norm_is_torchs(weighted: bool, block_size: str) -> None:
+def test_batch_norm_is_torchs(weighted: bool, way: str) -> None:
     """Over three batches, then in evaluation; weights stand for repeated rows."""
     ours, theirs = paired_norms()
     for rows in (30, 12, 2):
@@ -308,7 +360,7 @@ def test_batch_norm_is_torchs(weighted: bool, block_size: str) -> None:
     assert_same_state(ours, theirs)
 
 
-def test_batch_norm_of_one_row() -> None:
+def test_batch_norm_of_one_row(way: str) -> None:
     """Torch refuses it in training; here the running variance stays as it was."""
     ours, _ = paired_norms()
     before = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
@@ -324,7 +376,7 @@ def test_batch_norm_of_one_row() -> None:
 
 
 @pytest.mark.parametrize("rows", [0, 3])
-def test_batch_norm_of_nothing(rows: int) -> None:
+def test_batch_norm_of_nothing(rows: int, way: str) -> None:
     ours, _ = paired_norms()
     before = {name: tensor.clone() for name, tensor in ours.state_dict().items()}
     x = torch.randn(rows, 5, dtype=torch.float64, requires_grad=True)
@@ -338,7 +390,7 @@ def test_batch_norm_of_nothing(rows: int) -> None:
     assert ours.running_var.equal(before["running_var"])
 
 
-def test_statistics_far_from_zero_keep_their_digits() -> None:
+def test_statistics_far_from_zero_keep_their_digits(way: str) -> None:
     """The variance is taken about the mean, not as a difference of squares."""
     x = 1e4 + torch.randn(1000, 3, generator=torch.Generator().manual_seed(0)).double()
     _, _, var, _ = norm_silu(x.float(), torch.ones(3), torch.zeros(3), 1e-5)
@@ -349,6 +401,6 @@ def test_blocks_cover_all_rows(monkeypatch: Any) -> None:
     monkeypatch.setattr(blocks, "CPU_BLOCK", 20)
     for rows, channels in [(0, 3), (1, 3), (6, 3), (7, 3), (100, 50), (5, 1)]:
         x = torch.arange(rows * channels).reshape(rows, channels)
-        pieces = [x[rows_] for rows_ in blocks.row_blocks(x)]
+        pieces = [x[rows_] for rows_ in blocks.row_blocks(x, channels)]
         assert torch.cat(pieces).equal(x) if rows else not pieces
         assert all(piece.numel() <= max(20, channels) for piece in pieces)

@@ -1,0 +1,62 @@
+"""Back end on the library torch-scatter: its segment and scatter operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from .backend import EPS
+from .edges import Edges
+from .reference import Reference
+
+
+class TorchScatter(Reference):
+    """Sums by ``segment_csr`` where edges are sorted by target, by ``scatter_sum`` elsewhere."""
+
+    name = "torch_scatter"
+    about = "segment and scatter operators of the torch-scatter library"
+
+    def missing(self) -> str | None:
+        try:
+            _library()
+        except (ImportError, OSError) as error:
+            # OSError: a wheel that was built for another version of torch.
+            return f"install torch-scatter, extra [scatter] ({error})"
+        return None
+
+    def edge_gate(
+        self,
+        edge_attr: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        source_term: Tensor,
+        target_term: Tensor,
+        value: Tensor,
+        edges: Edges,
+    ) -> tuple[Tensor, Tensor]:
+        library = _library()
+        source, target = edges.index
+        m = F.linear(edge_attr, weight, bias) + source_term[source] + target_term[target]
+        gate = torch.sigmoid(m)
+        copies = edges.weight_as(m.dtype)
+        if copies is not None:
+            gate = gate * copies[:, None]
+
+        def summed(rows: Tensor) -> Tensor:
+            order, ptr = edges.by_target
+            if order is None:
+                out: Tensor = library.segment_csr(rows, ptr, reduce="sum")
+            else:
+                out = library.scatter_sum(rows, target, dim=0, dim_size=edges.num_nodes)
+            return out
+
+        return summed(gate * value[source]) / (summed(gate) + EPS), m
+
+
+def _library() -> Any:
+    import torch_scatter
+
+    return torch_scatter
