@@ -22,14 +22,17 @@ Targets = Sequence[float | None] | Tensor
 
 
 def bytes_per_triplet(recipe: Recipe) -> int:
-    """Memory that one bond pair takes in a forward and backward pass in single precision.
+    """Memory that one bond pair takes in a forward and backward pass.
 
-    Per layer the angle features and the pre-activations are kept; the embedding keeps three
-    narrow and two wide rows; the backward pass works on about four wide rows at a time.
+    Per layer the angle features and, unless computed again, the pre-activations are kept; the
+    embedding keeps narrow rows; the backward pass works on about three wide rows at a time.
     """
-    wide = 2 * recipe.alignn_layers + 2 + 4
-    narrow = 3 * recipe.embedding + 2 * 40
-    return 4 * (wide * recipe.hidden + narrow) + 64
+    layers = recipe.alignn_layers
+    wide = (layers + 1 if recipe.recompute else 2 * layers) + 4
+    narrow = 2 * recipe.embedding + 40
+    # Mixed: two bytes for what is kept, and some of what is worked on in four.
+    size = 3 if recipe.precision == "bf16-mixed" else 4
+    return size * (wide * recipe.hidden + narrow) + 64
 
 
 def triplet_budget(recipe: Recipe) -> int:

@@ -19,6 +19,7 @@ from torch import Tensor
 import linegraph
 from linegraph import InputError
 from linegraph.models import Model
+from linegraph.nn import set_recompute
 from linegraph.weights import save_weights
 
 from .batches import EpochBatches, Targets, as_tensor, loader, triplet_budget
@@ -123,6 +124,7 @@ def fit(
     steps = recipe.epochs * len(train)
     task = barrier_task(recipe, targets[split.train], None, steps) if make is None else make(steps)
     model = cast(Model, task.model)
+    set_recompute(model, recipe.recompute)
     last = folder / "checkpoints" / "last.ckpt"
     resume = resume and last.is_file()
     if resume:
@@ -235,5 +237,6 @@ def _trainer(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         deterministic=True,
+        precision=cast(Any, recipe.precision),
         **machine.trainer_arguments(),
     )

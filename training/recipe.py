@@ -24,6 +24,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "split": ("published", "random", "grouped"),
     "keep": ("best", "last"),
     "norms": ("keep", "reset"),
+    "precision": ("32-true", "bf16-mixed"),
     "freeze": tuple(PARTS),
     "lr_parts": tuple(PARTS),
 }
@@ -77,6 +78,9 @@ class Recipe:
         keep: weights written at the end, best (lowest validation MAE) or last.
         memory_gib: memory for one forward and backward pass; larger batches are passed in parts
             whose gradients are added up (batch statistics are then those of a part).
+        recompute: keep half as much for the backward pass and compute it again there.
+        precision: 32-true, or bf16-mixed to store features in bfloat16 (sums, statistics and
+            weights stay in float32): for a GPU.
         seed: of weights, splits and batches.
     """
 
@@ -117,6 +121,8 @@ class Recipe:
     unfreeze_at: int | None = None
     keep: str = "best"
     memory_gib: float = 8.0
+    recompute: bool = False
+    precision: str = "32-true"
     seed: int = 123
 
     @property

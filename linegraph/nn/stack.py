@@ -53,6 +53,8 @@ class ALIGNNStack(nn.Module):
     def run(self, graph: Embedded) -> Tensor:
         """Features of every atom after all layers ``[N, H]``."""
         x, bonds, angles, edge_index, line_index, copies = graph
+        # Nor does the tuple hold on to the first angle features, the largest tensor of all.
+        del graph
         crystal, line = edges_of(edge_index, x.size(0), line_index, copies)
         for i, layer in enumerate(self.alignn_layers, start=1):
             x, bonds, angles = layer(

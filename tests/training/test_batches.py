@@ -203,6 +203,9 @@ def test_workers_give_the_same_batches(workers: int, used: bool, cached: GraphSe
 def test_budget_is_memory() -> None:
     recipe = Recipe(summary="", memory_gib=2.0)
     assert triplet_budget(recipe) == 2 * 2**30 // bytes_per_triplet(recipe)
+    lean = Recipe(summary="", recompute=True)
+    assert bytes_per_triplet(lean) < 0.8 * bytes_per_triplet(recipe)
+    assert bytes_per_triplet(Recipe(summary="", precision="bf16-mixed")) < bytes_per_triplet(recipe)
     wide = Recipe(summary="", hidden=512)
     assert bytes_per_triplet(wide) > 1.8 * bytes_per_triplet(recipe)
     assert triplet_budget(Recipe(summary="", hidden=4096, memory_gib=0.05)) >= 1
@@ -222,11 +225,13 @@ from training.graphs import build_graphs
 from training.recipe import Recipe
 
 torch.set_num_threads(1)
-hidden, layers, records = map(int, sys.argv[1:])
-recipe = Recipe(summary="", hidden=hidden, alignn_layers=layers, conv_layers=2, embedding=32)
+hidden, layers, records, lean = map(int, sys.argv[1:])
+sizes = {"hidden": hidden, "alignn_layers": layers, "conv_layers": 2, "embedding": 32}
+recipe = Recipe(summary="", **sizes, recompute=bool(lean))
 bands = [Band(str(i), rock_salt_band(jitter=i)) for i in range(records)]
 graphs = build_graphs(bands, ("band",), recipe.graph_settings)
 model = linegraph.build_model(recipe.model, **recipe.model_config)
+linegraph.nn.set_recompute(model, recipe.recompute)
 
 def peak():
     # Not resource.getrusage: its peak begins with that of the process that started this one.
@@ -244,15 +249,15 @@ print((peak() - before) / (sum(graphs.triplets[2:]) * bytes_per_triplet(recipe))
 
 
 @pytest.mark.parametrize(
-    ("hidden", "layers", "records"),
-    [(64, 2, 60), pytest.param(256, 4, 10, marks=pytest.mark.slow)],
+    ("hidden", "layers", "records", "lean"),
+    [(64, 2, 60, 0), (64, 2, 60, 1), pytest.param(256, 4, 10, 0, marks=pytest.mark.slow)],
 )
-def test_estimate_of_memory(hidden: int, layers: int, records: int) -> None:
+def test_estimate_of_memory(hidden: int, layers: int, records: int, lean: int) -> None:
     """Neither half of what a forward and backward pass takes, nor twice."""
     if not Path("/proc/self/status").is_file():
         pytest.skip("memory is measured as Linux tells it")
     done = subprocess.run(
-        [sys.executable, "-c", MEMORY, *map(str, (hidden, layers, records))],
+        [sys.executable, "-c", MEMORY, *map(str, (hidden, layers, records, lean))],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
