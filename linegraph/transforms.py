@@ -59,27 +59,37 @@ def line_index(edge_index: Tensor, num_nodes: int, multiplicity: Tensor | None =
     source, target = edge_index
     if num_nodes == 0 or source.numel() == 0:
         return edge_index.new_empty((2, 0))
-    by_target = torch.argsort(target, stable=True)
     incoming = torch.bincount(target, minlength=num_nodes)
     first = incoming.cumsum(0) - incoming
-    # Bond e = (b -> c) is preceded by all bonds into b: a run of `by_target` of known start.
+    # Bond e = (b -> c) is preceded by all bonds into b: a run of bonds of known start, once they
+    # are sorted by target.
     partners = incoming[source]
     second = torch.repeat_interleave(partners)
-    run_start = (first[source] - (partners.cumsum(0) - partners))[second]
-    preceding = by_target[run_start + torch.arange(second.numel(), device=second.device)]
+    run_start = first[source] - (partners.cumsum(0) - partners)
+    preceding = torch.arange(second.numel(), device=second.device)
+    preceding += run_start.index_select(0, second)
+    if not bool((target[1:] >= target[:-1]).all()):
+        preceding = torch.argsort(target, stable=True)[preceding]
     pairs = torch.stack([preceding, second])
-    itself = preceding == second
+    # Only a bond of an atom to its own image ends where it begins.
+    alone = source == target
     if multiplicity is not None:
-        itself = itself & (multiplicity[second] < 2)
-    return pairs[:, ~itself]
+        alone &= multiplicity < 2
+    if not bool(alone.any()):
+        return pairs
+    return pairs[:, (preceding != second) | ~alone[second]]
 
 
 def bond_cosine(edge_vec: Tensor, index: Tensor) -> Tensor:
     """Cosine of the angle at the common atom of every pair of bonds ``[T]``."""
     length = torch.linalg.vector_norm(edge_vec, dim=1, keepdim=True)
     direction = edge_vec / length.clamp_min(torch.finfo(edge_vec.dtype).tiny)
-    cosine: Tensor = (direction[index[0]] * direction[index[1]]).sum(dim=1)
-    return -cosine.clamp(-1.0, 1.0)
+    # Component by component: sums over rows of three are slow.
+    cosine = edge_vec.new_zeros(index.size(1))
+    for component in direction.t().contiguous():
+        before, after = (component.index_select(0, bond) for bond in index)
+        cosine = torch.addcmul(cosine, before, after)
+    return cosine.neg().clamp(-1.0, 1.0)
 
 
 def line_weights(multiplicity: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
