@@ -48,12 +48,29 @@ class TorchScatter(Reference):
         def summed(rows: Tensor) -> Tensor:
             order, ptr = edges.by_target
             if order is None:
-                out: Tensor = library.segment_csr(rows, ptr, reduce="sum")
+                out: Tensor = _SegmentSum.apply(rows, ptr, target)  # type: ignore[no-untyped-call]
             else:
                 out = library.scatter_sum(rows, target, dim=0, dim_size=edges.num_nodes)
             return out
 
         return summed(gate * value[source]) / (summed(gate) + EPS), m
+
+
+class _SegmentSum(torch.autograd.Function):
+    """``segment_csr`` with a gradient of its own: that of the library has no derivative."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, rows: Tensor, ptr: Tensor, target: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(target)
+        out: Tensor = _library().segment_csr(rows, ptr, reduce="sum")
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        (target,) = ctx.saved_tensors
+        return grad.index_select(0, target), None, None
 
 
 def _library() -> Any:
