@@ -11,31 +11,33 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 import click
 
+from benchmarks.command import benchmark
+from linegraph.memory import keep_freed_memory
 from training.console import (
     CONTEXT,
     Commands,
-    changed_recipe,
-    free_folder,
-    options,
-    resumable,
     show_hops,
     show_metrics,
     show_properties,
     show_property_set,
+    show_run,
     show_skipped,
 )
+from training.options import RunOptions, free_folder, options
 
 
 @click.group(cls=Commands, context_settings=CONTEXT)
 @click.version_option(package_name="linegraph")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Ion migration barriers (eV) from crystal structures, by ALIGNN graph networks."""
+    # Benchmarks compare with programs that do not, so there it is an option.
+    if context.invoked_subcommand != "benchmark":
+        keep_freed_memory()
 
 
 @main.command()
-@options(
-    "data", "out", "recipe", "set", "epochs", "seed", "resume", "skip_bad", "device", "workers"
-)
+@options("data", "run")
 @click.option(
     "--init",
     type=click.Path(path_type=Path),
@@ -48,19 +50,7 @@ def main() -> None:
     help="Cross-validate with so many folds, grouped by system, instead of a single run.",
 )
 def train(
-    data: Path | None,
-    out: Path | None,
-    recipe: str | None,
-    settings: tuple[str, ...],
-    epochs: int | None,
-    seed: int | None,
-    init: Path | None,
-    folds: int | None,
-    resume: bool,
-    skip_bad: bool,
-    device: str,
-    workers: int | None,
-    debug: bool,
+    run: RunOptions, data: Path | None, init: Path | None, folds: int | None, debug: bool
 ) -> None:
     """Train a model on bands with known barriers.
 
@@ -70,30 +60,16 @@ def train(
     Writes a run folder: config.yaml, metrics.json, history.csv, predictions.csv, parity.png,
     checkpoints/ and model.safetensors.
     """
-    from training.fit import Machine
     from training.train import train
 
-    name = recipe or ("starter" if data is None else "small")
-    values = changed_recipe(name, settings, epochs=epochs, seed=seed)
-    with resumable(out, name, resume) as folder:
-        metrics = train(
-            folder,
-            values,
-            recipe_name=name,
-            data=data,
-            init=init,
-            folds=folds or 0,
-            skip_bad=skip_bad,
-            resume=resume,
-            machine=Machine(device, workers),
-        )
+    with run.started("starter" if data is None else "small") as (folder, recipe, more):
+        metrics = train(folder, recipe, data=data, init=init, folds=folds or 0, **more)
     show_metrics(metrics)
-    show_skipped(folder)
-    click.echo(f"run folder   {folder}\nparity plot  {folder / 'parity.png'}")
+    show_run(folder)
 
 
 @main.command()
-@options("out", "recipe", "set", "epochs", "seed", "resume", "skip_bad", "device", "workers")
+@options("run")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -107,50 +83,20 @@ def train(
     help="Train on no value of a structure that is held out for any property.",
 )
 def pretrain(
-    data: Path,
-    out: Path | None,
-    recipe: str | None,
-    settings: tuple[str, ...],
-    epochs: int | None,
-    seed: int | None,
-    drop: tuple[str, ...],
-    strict_split: bool,
-    resume: bool,
-    skip_bad: bool,
-    device: str,
-    workers: int | None,
-    debug: bool,
+    run: RunOptions, data: Path, drop: tuple[str, ...], strict_split: bool, debug: bool
 ) -> None:
     """Train one model on many properties of crystals, for `train --init` to start from.
 
     The recipe is `mpt-small`, unless --recipe names another. Writes a run folder as `train` does;
     predictions and errors are on the scale of -1 to 1, and where it is known in units too.
     """
-    from training.fit import Machine
     from training.pretrain import pretrain
 
-    name = recipe or "mpt-small"
-    values = changed_recipe(
-        name,
-        settings,
-        epochs=epochs,
-        seed=seed,
-        drop=drop or None,
-        strict_split=strict_split or None,
-    )
-    with resumable(out, name, resume) as folder:
-        metrics = pretrain(
-            folder,
-            values,
-            data,
-            recipe_name=name,
-            skip_bad=skip_bad,
-            resume=resume,
-            machine=Machine(device, workers),
-        )
+    changes = {"drop": drop or None, "strict_split": strict_split or None}
+    with run.started("mpt-small", **changes) as (folder, recipe, more):
+        metrics = pretrain(folder, recipe, data, **more)
     show_properties(metrics)
-    show_skipped(folder)
-    click.echo(f"run folder   {folder}\nparity plot  {folder / 'parity.png'}")
+    show_run(folder)
 
 
 @main.command()
@@ -323,6 +269,8 @@ def recipes(name: str | None, debug: bool) -> None:
     for known in names:
         click.echo(f"{known:<{width}}  {load_recipe(known).summary}")
 
+
+main.add_command(benchmark)
 
 if __name__ == "__main__":
     main()

@@ -23,7 +23,7 @@ from linegraph import SHELL_TOL, Cell, InputError, LineGraph, crystal_graph
 from linegraph.elements import SYMBOLS
 from linegraph.neighbors import shell_neighbors
 
-from .report import machine, markdown_table
+from .report import machine, machine_line, markdown_table
 from .shapes import PUBLISHED, Shape, published_shapes, synthetic_shapes
 from .timing import Timing, time_in_turn
 
@@ -227,10 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not shapes:
         parser.error(f"no structure has at most {options.largest} atoms")
     host = machine(LIBRARIES)
-    print(
-        f"{host['cpu']}, {host['cores']} cores, {host['threads']} threads, load {host['load']}; "
-        + ", ".join(f"{name} {number}" for name, number in host["versions"].items())
-    )
+    print(machine_line(host))
     compared = [compare(shape, radius, options.seconds) for shape in shapes for radius in RADII]
     print("", comparison_tables(compared), sep="\n", flush=True)
     built = [time_building(shape, options.seconds) for shape in shapes]

@@ -8,9 +8,34 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from linegraph import Cell
-from training.read import read_bands
+from training.data import load_bands
+from training.read import BandSet, read_bands
 
+#: The published bands: those to train on, and those to test on.
 PUBLISHED = Path(__file__).resolve().parents[2] / "shared" / "data" / "barriers" / "train.json.gz"
+PUBLISHED_TEST = PUBLISHED.with_name("test.json.gz")
+
+
+#: Cubic crystals: space group, edge (Å) and one site of each kind.
+CUBIC: dict[str, tuple[str, float, dict[str, list[float]]]] = {
+    "fcc": ("Fm-3m", 3.61, {"Cu": [0, 0, 0]}),
+    "perovskite": (
+        "Pm-3m",
+        3.905,
+        {"Sr": [0, 0, 0], "Ti": [0.5, 0.5, 0.5], "O": [0.5, 0.5, 0]},
+    ),
+    "spinel": ("Fd-3m", 8.083, {"Mg": [0.125] * 3, "Al": [0.5] * 3, "O": [0.2624] * 3}),
+    "garnet": (
+        "Ia-3d",
+        11.459,
+        {
+            "Mg": [0.125, 0, 0.25],
+            "Al": [0, 0, 0],
+            "Si": [0.375, 0, 0.25],
+            "O": [0.033, 0.05, 0.653],
+        },
+    ),
+}
 
 
 class Shape(NamedTuple):
@@ -22,28 +47,10 @@ class Shape(NamedTuple):
 
 def synthetic_shapes(largest: int) -> list[Shape]:
     """Structures made here, up to ``largest`` atoms: ideal crystals and one needle-shaped cell."""
-    from pymatgen.core import Lattice, Structure
-
-    def crystal(group: str, a: float, sites: dict[str, list[float]]) -> Structure:
-        return Structure.from_spacegroup(group, Lattice.cubic(a), list(sites), list(sites.values()))
-
-    fcc = crystal("Fm-3m", 3.61, {"Cu": [0, 0, 0]}).get_primitive_structure()
-    perovskite = crystal(
-        "Pm-3m", 3.905, {"Sr": [0, 0, 0], "Ti": [0.5, 0.5, 0.5], "O": [0.5, 0.5, 0]}
-    )
-    spinel = crystal(
-        "Fd-3m", 8.083, {"Mg": [0.125] * 3, "Al": [0.5] * 3, "O": [0.2624] * 3}
-    ).get_primitive_structure()
-    garnet = crystal(
-        "Ia-3d",
-        11.459,
-        {
-            "Mg": [0.125, 0, 0.25],
-            "Al": [0, 0, 0],
-            "Si": [0.375, 0, 0.25],
-            "O": [0.033, 0.05, 0.653],
-        },
-    )
+    fcc = cubic("fcc").get_primitive_structure()
+    garnet = cubic("garnet")
+    perovskite = cubic("perovskite")
+    spinel = cubic("spinel").get_primitive_structure()
     # A chain of 40 atoms with uneven steps, so that no two distances are equal along it.
     height = (np.arange(40) + 0.2 * np.sin(np.arange(40))) / 40
     needle = Cell(
@@ -60,6 +67,28 @@ def synthetic_shapes(largest: int) -> list[Shape]:
         ("garnet", _cell(garnet * (4, 4, 4))),
     ]
     return [Shape(name, cell) for name, cell in made if len(cell) <= largest]
+
+
+def cubic(name: str) -> Any:
+    """One cubic cell of a crystal of :data:`CUBIC`, as a pymatgen ``Structure``."""
+    from pymatgen.core import Lattice, Structure
+
+    group, edge, sites = CUBIC[name]
+    return Structure.from_spacegroup(group, Lattice.cubic(edge), list(sites), list(sites.values()))
+
+
+def supercell(name: str, repeats: tuple[int, int, int]) -> Cell:
+    """So many cubic cells of a crystal of :data:`CUBIC` along each axis."""
+    return _cell(cubic(name) * repeats)
+
+
+def some_bands(data: Path | None, published: Path) -> BandSet:
+    """Bands of a file or folder; of none the published ones, or the starter set without those.
+
+    Raises:
+        InputError: see :func:`training.read.read_bands`.
+    """
+    return load_bands(data or (published if published.is_file() else None))
 
 
 def published_shapes(path: Path, largest: int) -> list[Shape]:

@@ -14,7 +14,9 @@ from cli import main
 from tests.integration.command import ROOT, linegraph
 from training.recipe import recipe_names
 
-COMMANDS = ("train", "pretrain", "evaluate", "predict", "hops", "data", "convert", "recipes")
+COMMANDS = (
+    "train", "pretrain", "evaluate", "predict", "hops", "data", "convert", "recipes", "benchmark"
+)  # fmt: skip
 
 
 def test_recipes_command(tmp_path: Path) -> None:
