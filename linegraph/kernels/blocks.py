@@ -11,7 +11,7 @@ from .edges import Segments
 
 #: Values in one block on a CPU: a few temporaries of this size stay in the second-level cache, so
 #: they never travel to main memory (and cost no page faults, which dominate large allocations).
-CPU_BLOCK = 1 << 18
+CPU_BLOCK = 1 << 17
 
 
 def in_blocks(device: torch.device) -> bool:
