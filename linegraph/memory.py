@@ -7,6 +7,8 @@ import sys
 
 #: ``mallopt`` parameters of the GNU C library (malloc.h).
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+#: As a threshold for giving memory back (mallopt(3)).
+NEVER = -1
 
 
 def keep_freed_memory() -> bool:
@@ -26,4 +28,4 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
+    return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, NEVER))
