@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from linegraph.kernels.backend import EPS, Backend
+from linegraph.kernels.backend import EPS, Backend, BatchNorm, Gate
 from linegraph.kernels.choice import BACKENDS
 from linegraph.kernels.edges import Edges
 
@@ -32,33 +32,23 @@ class Published(Backend):
     name = "published"
     about = "the published operations, in PyTorch"
 
-    def edge_gate(
-        self,
-        edge_attr: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        source_term: Tensor,
-        target_term: Tensor,
-        value: Tensor,
-        edges: Edges,
-    ) -> tuple[Tensor, Tensor]:
+    def edge_gate(self, gate: Gate, edges: Edges) -> tuple[Tensor, Tensor]:
+        edge_attr, weight, bias, source_term, target_term, value = gate
         source, target = edges.index
         m = source_term[source] + target_term[target] + F.linear(edge_attr, weight, bias)
-        gate = torch.sigmoid(m)
-        total = torch.zeros_like(value).index_add(0, target, gate * value[source])
-        sums = torch.zeros_like(value).index_add(0, target, gate)
+        opened = torch.sigmoid(m)
+        total = torch.zeros_like(value).index_add(0, target, opened * value[source])
+        sums = torch.zeros_like(value).index_add(0, target, opened)
         return total / (sums + EPS), m
 
     def norm_silu(
         self,
         x: Tensor,
-        scale: Tensor,
-        shift: Tensor,
-        eps: float,
+        norm: BatchNorm,
         row_weight: Tensor | None = None,
         residual: Tensor | None = None,
-        statistics: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        scale, shift, eps, statistics = norm
         rows = x.size(0)
         count = scale.new_tensor(float(rows))
         if statistics is None:
@@ -82,16 +72,8 @@ class PublishedDGL(Published):
     def __init__(self) -> None:
         self._graphs = WeakTensorKeyDictionary()
 
-    def edge_gate(
-        self,
-        edge_attr: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        source_term: Tensor,
-        target_term: Tensor,
-        value: Tensor,
-        edges: Edges,
-    ) -> tuple[Tensor, Tensor]:
+    def edge_gate(self, gate: Gate, edges: Edges) -> tuple[Tensor, Tensor]:
+        edge_attr, weight, bias, source_term, target_term, value = gate
         fn = load_dgl().function
         with self._graph(edges).local_scope():
             g = self._graph(edges)

@@ -17,15 +17,25 @@ EPS = 1e-6
 Moments = tuple[Tensor, Tensor, Tensor]
 
 
-class EdgeNorm(NamedTuple):
-    """How the edges are normalised after they were gated.
+class Gate(NamedTuple):
+    """What edges are gated with: operands of :func:`linegraph.kernels.edge_gate`, see there."""
+
+    edge_attr: Tensor
+    weight: Tensor
+    bias: Tensor
+    source_term: Tensor
+    target_term: Tensor
+    value: Tensor
+
+
+class BatchNorm(NamedTuple):
+    """How rows are normalised.
 
     Attributes:
         scale: ``[C]`` gamma.
         shift: ``[C]`` beta.
         eps: added to the variance.
-        statistics: mean and variance ``[C]`` to normalise by; None for those of the edges at hand,
-            weighted by ``Edges.count``.
+        statistics: mean and variance ``[C]`` to normalise by; None for those of the rows at hand.
     """
 
     scale: Tensor
@@ -66,28 +76,16 @@ class Backend(ABC):
         return None
 
     @abstractmethod
-    def edge_gate(
-        self,
-        edge_attr: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        source_term: Tensor,
-        target_term: Tensor,
-        value: Tensor,
-        edges: Edges,
-    ) -> tuple[Tensor, Tensor]:
+    def edge_gate(self, gate: Gate, edges: Edges) -> tuple[Tensor, Tensor]:
         """See :func:`linegraph.kernels.edge_gate`."""
 
     @abstractmethod
     def norm_silu(
         self,
         x: Tensor,
-        scale: Tensor,
-        shift: Tensor,
-        eps: float,
+        norm: BatchNorm,
         row_weight: Tensor | None = None,
         residual: Tensor | None = None,
-        statistics: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """See :func:`linegraph.kernels.norm_silu`."""
 
@@ -96,35 +94,25 @@ class Backend(ABC):
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
-        scale: Tensor,
-        shift: Tensor,
-        eps: float,
+        norm: BatchNorm,
         row_weight: Tensor | None = None,
-        statistics: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """See :func:`linegraph.kernels.linear_norm_silu`: here, one after the other."""
         product = F.linear(x, weight.to(x.dtype), bias.to(x.dtype))
-        return self.norm_silu(product, scale, shift, eps, row_weight, None, statistics)
+        return self.norm_silu(product, norm, row_weight)
 
     def edge_update(
         self,
-        edge_attr: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        source_term: Tensor,
-        target_term: Tensor,
-        value: Tensor,
+        gate: Gate,
         edges: Edges,
-        norm: EdgeNorm | None,
+        norm: BatchNorm | None,
         *,
         recompute: bool = False,
     ) -> EdgeUpdate:
         """See :func:`linegraph.kernels.edge_update`: here, one operation after the other."""
-        h, m = self.edge_gate(edge_attr, weight, bias, source_term, target_term, value, edges)
+        h, m = self.edge_gate(gate, edges)
         if norm is None:
             return EdgeUpdate(h, None, None)
-        out, *moments = self.norm_silu(
-            m, norm.scale, norm.shift, norm.eps, edges.count, edge_attr, norm.statistics
-        )
+        out, *moments = self.norm_silu(m, norm, edges.count, gate.edge_attr)
         own = norm.statistics is None
         return EdgeUpdate(h, out, (moments[0], moments[1], moments[2]) if own else None)

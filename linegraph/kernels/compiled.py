@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .backend import EPS, Backend, EdgeNorm, EdgeUpdate
+from .backend import EPS, Backend, BatchNorm, EdgeUpdate, Gate
 from .edges import Edges
 
 #: Variants of one operation that may be compiled in one process.
@@ -37,50 +37,35 @@ class Compiled(Backend):
             return "torch.compile needs a C++ compiler: install g++, or set CXX"
         return None
 
-    def edge_gate(
-        self,
-        edge_attr: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        source_term: Tensor,
-        target_term: Tensor,
-        value: Tensor,
-        edges: Edges,
-    ) -> tuple[Tensor, Tensor]:
-        inputs = (edge_attr, weight, bias, source_term, target_term, value)
-        h, m = self._call(_gate, *inputs, *edges.index, edges.weight_as(edge_attr.dtype))
+    def edge_gate(self, gate: Gate, edges: Edges) -> tuple[Tensor, Tensor]:
+        copies = edges.weight_as(gate.edge_attr.dtype)
+        h, m = self._call(_gate, *gate, *edges.index, copies)
         return h, m
 
     def norm_silu(
         self,
         x: Tensor,
-        scale: Tensor,
-        shift: Tensor,
-        eps: float,
+        norm: BatchNorm,
         row_weight: Tensor | None = None,
         residual: Tensor | None = None,
-        statistics: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        mean, var = (None, None) if statistics is None else statistics
+        scale, shift, eps, statistics = norm
+        mean, var = statistics or (None, None)
         weight = None if row_weight is None else row_weight.to(x.dtype)
         out, *found = self._call(_norm, x, scale, shift, eps, weight, residual, mean, var)
         return out, found[0], found[1], found[2]
 
     def edge_update(
         self,
-        edge_attr: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        source_term: Tensor,
-        target_term: Tensor,
-        value: Tensor,
+        gate: Gate,
         edges: Edges,
-        norm: EdgeNorm | None,
+        norm: BatchNorm | None,
         *,
         recompute: bool = False,
     ) -> EdgeUpdate:
-        inputs = (edge_attr, weight, bias, source_term, target_term, value, *edges.index)
-        copies, counts = edges.weight_as(edge_attr.dtype), edges.count_as(edge_attr.dtype)
+        inputs = (*gate, *edges.index)
+        kind = gate.edge_attr.dtype
+        copies, counts = edges.weight_as(kind), edges.count_as(kind)
         if norm is None:
             return EdgeUpdate(self._call(_gate, *inputs, copies)[0], None, None)
         mean, var = norm.statistics or (None, None)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .backend import EPS, EdgeNorm, Moments
+from .backend import EPS, BatchNorm, Moments
 from .blocks import Scratch, add_at, in_blocks, row_blocks, wide
 from .edges import Edges
 from .moments import RunningMoments
@@ -25,7 +25,7 @@ class Plan(NamedTuple):
     """
 
     edges: Edges
-    norm: EdgeNorm | None
+    norm: BatchNorm | None
     return_m: bool = False
     keep_m: bool = False
 
@@ -115,5 +115,5 @@ def gated(
     return Gated(total.div_(sums), m, out, moments, terms, value, sums, affine)
 
 
-def _affine(norm: EdgeNorm, mean: Tensor, var: Tensor, kind: torch.dtype) -> Affine:
+def _affine(norm: BatchNorm, mean: Tensor, var: Tensor, kind: torch.dtype) -> Affine:
     return Affine.of(mean, var, norm.scale.to(kind), norm.shift.to(kind), norm.eps)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .backend import EdgeNorm, EdgeUpdate
+from .backend import BatchNorm, EdgeUpdate, Gate
 from .choice import backend_for
 from .edges import Edges
 
@@ -46,17 +46,9 @@ def edge_gate(
     Source: Choudhary and DeCost, npj Comput. Mater. 7, 185 (2021), eq. 2-4, after Bresson and
     Laurent, arXiv:1711.07553.
     """
-    stored = _stored(edge_attr)
+    gate = _stored_gate(edge_attr, weight, bias, source_term, target_term, value)
     with _full_precision(edge_attr):
-        return backend_for(edge_attr.device).edge_gate(
-            stored(edge_attr),
-            stored(weight),
-            stored(bias),
-            stored(source_term),
-            stored(target_term),
-            stored(value),
-            edges,
-        )
+        return backend_for(edge_attr.device).edge_gate(gate, edges)
 
 
 def norm_silu(
@@ -96,7 +88,7 @@ def norm_silu(
     """
     with _full_precision(x):
         return backend_for(x.device).norm_silu(
-            x, scale, shift, eps, row_weight, residual, statistics
+            x, BatchNorm(scale, shift, eps, statistics), row_weight, residual
         )
 
 
@@ -128,10 +120,10 @@ def linear_norm_silu(
     Raises:
         RuntimeError: a second derivative is asked for, and the back end is not ``reference``.
     """
-    stored = _stored(x)
+    stored, norm = _stored(x), BatchNorm(scale, shift, eps, statistics)
     with _full_precision(x):
         return backend_for(x.device).linear_norm_silu(
-            stored(x), stored(weight), stored(bias), scale, shift, eps, row_weight, statistics
+            stored(x), stored(weight), stored(bias), norm, row_weight
         )
 
 
@@ -143,7 +135,7 @@ def edge_update(
     target_term: Tensor,
     value: Tensor,
     edges: Edges,
-    norm: EdgeNorm | None,
+    norm: BatchNorm | None,
     *,
     recompute: bool = False,
 ) -> EdgeUpdate:
@@ -169,19 +161,14 @@ def edge_update(
     Raises:
         RuntimeError: a second derivative is asked for, and the back end is not ``reference``.
     """
-    stored = _stored(edge_attr)
+    gate = _stored_gate(edge_attr, weight, bias, source_term, target_term, value)
     with _full_precision(edge_attr):
-        return backend_for(edge_attr.device).edge_update(
-            stored(edge_attr),
-            stored(weight),
-            stored(bias),
-            stored(source_term),
-            stored(target_term),
-            stored(value),
-            edges,
-            norm,
-            recompute=recompute,
-        )
+        return backend_for(edge_attr.device).edge_update(gate, edges, norm, recompute=recompute)
+
+
+def _stored_gate(*operands: Tensor) -> Gate:
+    stored = _stored(operands[0])
+    return Gate(*(stored(x) for x in operands))
 
 
 def _stored(like: Tensor) -> Callable[[Tensor], Tensor]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .backend import EPS, Backend
+from .backend import EPS, Backend, BatchNorm, Gate
 from .edges import Edges
 
 
@@ -16,36 +16,26 @@ class Reference(Backend):
     name = "reference"
     about = "literal and readable; derivatives of any order"
 
-    def edge_gate(
-        self,
-        edge_attr: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        source_term: Tensor,
-        target_term: Tensor,
-        value: Tensor,
-        edges: Edges,
-    ) -> tuple[Tensor, Tensor]:
+    def edge_gate(self, gate: Gate, edges: Edges) -> tuple[Tensor, Tensor]:
+        edge_attr, weight, bias, source_term, target_term, value = gate
         source, target = edges.index
         m = F.linear(edge_attr, weight, bias) + source_term[source] + target_term[target]
-        gate = torch.sigmoid(m)
+        opened = torch.sigmoid(m)
         copies = edges.weight_as(m.dtype)
         if copies is not None:
-            gate = gate * copies[:, None]
-        total = torch.zeros_like(value).index_add(0, target, gate * value[source])
-        norm = torch.zeros_like(value).index_add(0, target, gate)
+            opened = opened * copies[:, None]
+        total = torch.zeros_like(value).index_add(0, target, opened * value[source])
+        norm = torch.zeros_like(value).index_add(0, target, opened)
         return total / (norm + EPS), m
 
     def norm_silu(
         self,
         x: Tensor,
-        scale: Tensor,
-        shift: Tensor,
-        eps: float,
+        norm: BatchNorm,
         row_weight: Tensor | None = None,
         residual: Tensor | None = None,
-        statistics: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        scale, shift, eps, statistics = norm
         w = torch.ones_like(x[:, 0]) if row_weight is None else row_weight.to(x.dtype)
         count = w.sum()
         if statistics is not None:

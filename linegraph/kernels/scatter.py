@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .backend import EPS
+from .backend import EPS, Gate
 from .edges import Edges
 from .reference import Reference
 
@@ -27,23 +27,15 @@ class TorchScatter(Reference):
             return f"install torch-scatter, extra [scatter] ({error})"
         return None
 
-    def edge_gate(
-        self,
-        edge_attr: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        source_term: Tensor,
-        target_term: Tensor,
-        value: Tensor,
-        edges: Edges,
-    ) -> tuple[Tensor, Tensor]:
+    def edge_gate(self, gate: Gate, edges: Edges) -> tuple[Tensor, Tensor]:
         library = _library()
+        edge_attr, weight, bias, source_term, target_term, value = gate
         source, target = edges.index
         m = F.linear(edge_attr, weight, bias) + source_term[source] + target_term[target]
-        gate = torch.sigmoid(m)
+        opened = torch.sigmoid(m)
         copies = edges.weight_as(m.dtype)
         if copies is not None:
-            gate = gate * copies[:, None]
+            opened = opened * copies[:, None]
 
         def summed(rows: Tensor) -> Tensor:
             order, ptr = edges.by_target
@@ -53,7 +45,7 @@ class TorchScatter(Reference):
                 out = library.scatter_sum(rows, target, dim=0, dim_size=edges.num_nodes)
             return out
 
-        return summed(gate * value[source]) / (summed(gate) + EPS), m
+        return summed(opened * value[source]) / (summed(opened) + EPS), m
 
 
 class _SegmentSum(torch.autograd.Function):

@@ -9,7 +9,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from .backend import Backend, EdgeNorm, EdgeUpdate
+from .backend import Backend, BatchNorm, EdgeUpdate, Gate
 from .edges import Edges
 
 
@@ -30,20 +30,11 @@ class Triton(Backend):
             problem = "there is no GPU (on a CPU set TRITON_INTERPRET=1 first: slow, for tests)"
         return problem
 
-    def edge_gate(
-        self,
-        edge_attr: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        source_term: Tensor,
-        target_term: Tensor,
-        value: Tensor,
-        edges: Edges,
-    ) -> tuple[Tensor, Tensor]:
-        library = _for(edge_attr)
-        inputs = _checked(edge_attr, weight, bias, source_term, target_term, value, edges=edges)
+    def edge_gate(self, gate: Gate, edges: Edges) -> tuple[Tensor, Tensor]:
+        library = _for(gate.edge_attr)
+        inputs = _checked(gate, edges)
         plan = library.Plan(edges, return_m=True, keep_m=True)
-        with _device_of(edge_attr):
+        with _device_of(gate.edge_attr):
             h, m, *_ = library.GatedEdges.apply(  # type: ignore[no-untyped-call]
                 plan, None, None, *inputs
             )
@@ -52,14 +43,12 @@ class Triton(Backend):
     def norm_silu(
         self,
         x: Tensor,
-        scale: Tensor,
-        shift: Tensor,
-        eps: float,
+        norm: BatchNorm,
         row_weight: Tensor | None = None,
         residual: Tensor | None = None,
-        statistics: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         library = _for(x)
+        scale, shift, eps, statistics = norm
         _check_columns(x.size(1), scale, shift, *(statistics or ()))
         if row_weight is not None:
             _check("row weights", row_weight, x.size(0))
@@ -85,25 +74,20 @@ class Triton(Backend):
 
     def edge_update(
         self,
-        edge_attr: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        source_term: Tensor,
-        target_term: Tensor,
-        value: Tensor,
+        gate: Gate,
         edges: Edges,
-        norm: EdgeNorm | None,
+        norm: BatchNorm | None,
         *,
         recompute: bool = False,
     ) -> EdgeUpdate:
-        library = _for(edge_attr)
-        inputs = _checked(edge_attr, weight, bias, source_term, target_term, value, edges=edges)
+        library = _for(gate.edge_attr)
+        inputs = _checked(gate, edges)
         affine: tuple[Tensor | None, ...] = (None, None)
         if norm is not None:
             affine = norm.scale, norm.shift
-            _check_columns(edge_attr.size(1), *affine, *(norm.statistics or ()))
+            _check_columns(gate.edge_attr.size(1), *affine, *(norm.statistics or ()))
         differentiated = any(x is not None and x.requires_grad for x in (*inputs, *affine))
-        with _device_of(edge_attr):
+        with _device_of(gate.edge_attr):
             if torch.is_grad_enabled() and differentiated:
                 plan = library.Plan(edges, norm, keep_m=not recompute)
                 h, out, *found = library.GatedEdges.apply(  # type: ignore[no-untyped-call]
@@ -113,7 +97,7 @@ class Triton(Backend):
                 return EdgeUpdate(h, out, moments)
             plan = library.Plan(edges, norm)
             done = library.forward(plan, inputs[0], library.Terms(*inputs[1:5]), inputs[5])
-            return EdgeUpdate(done.sums.h.to(value.dtype), done.out, done.moments)
+            return EdgeUpdate(done.sums.h.to(gate.value.dtype), done.out, done.moments)
 
 
 @cache
@@ -133,7 +117,7 @@ def _library() -> ModuleType:
     return triton_autograd
 
 
-def _checked(*inputs: Tensor, edges: Edges) -> tuple[Tensor, ...]:
+def _checked(inputs: Gate, edges: Edges) -> tuple[Tensor, ...]:
     """Inputs of an edge update as kernels read them: by address, so shapes must be right."""
     channels = inputs[1].size(0)
     _check("edges", inputs[0], edges.index.size(1), channels)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .backend import EdgeNorm, Moments
+from .backend import BatchNorm, Moments
 from .edges import Edges
 from .triton_gate import Sums, Terms, gate
 from .triton_gate_backward import Gating, Normalising, by_source, by_target
@@ -28,7 +28,7 @@ class Plan(NamedTuple):
     """
 
     edges: Edges
-    norm: EdgeNorm | None = None
+    norm: BatchNorm | None = None
     return_m: bool = False
     keep_m: bool = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..kernels import EdgeNorm, linear_norm_silu, norm_silu
+from ..kernels import BatchNorm, linear_norm_silu, norm_silu
 from ..kernels.backend import Moments
 
 
@@ -47,9 +47,9 @@ class BatchNormSiLU(nn.BatchNorm1d):
         self.track((moments[0], moments[1], moments[2]))
         return out
 
-    def of_edges(self) -> EdgeNorm:
+    def of_edges(self) -> BatchNorm:
         """The same normalisation, for :func:`linegraph.kernels.edge_update` to apply."""
-        return EdgeNorm(self.weight, self.bias, self.eps, self._given())
+        return BatchNorm(self.weight, self.bias, self.eps, self._given())
 
     @torch.no_grad()
     def track(self, moments: Moments | None) -> None:

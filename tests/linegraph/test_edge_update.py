@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from linegraph.kernels import (
-    EdgeNorm,
+    BatchNorm,
     Edges,
     backends,
     edge_update,
@@ -20,6 +20,7 @@ from linegraph.kernels import (
 from linegraph.kernels.reference import Reference
 from linegraph.nn import EdgeGatedConv, set_recompute
 
+from .flat import Flat
 from .test_kernels import (
     DTYPES,
     ON,
@@ -33,20 +34,20 @@ from .test_kernels import (
 )
 
 __all__ = ["way"]
-oracle = Reference()
+oracle = Flat(Reference())
 
 
 @pytest.fixture(params=["own statistics", "given statistics", "no new edges"])
 def norm_of(request: Any) -> Any:
     """Makes the normalisation of a test from its scale and shift."""
 
-    def made(scale: Tensor, shift: Tensor) -> EdgeNorm | None:
+    def made(scale: Tensor, shift: Tensor) -> BatchNorm | None:
         if request.param == "no new edges":
             return None
         given = None
         if request.param == "given statistics":
             given = torch.linspace(-1, 1, 5).to(scale), torch.linspace(0.5, 2, 5).to(scale)
-        return EdgeNorm(scale, shift, 1e-3, given)
+        return BatchNorm(scale, shift, 1e-3, given)
 
     return made
 
@@ -132,7 +133,7 @@ def test_edge_update_by_finite_differences(norm_of: Any, way: str) -> None:
 def test_where_only_one_output_is_used(used: str, way: str) -> None:
     args, index, copies = case(torch.float64, "cpu")
     wide, *_ = case(torch.float64, "cpu")
-    norms = EdgeNorm(args[6], args[7], 1e-3), EdgeNorm(wide[6], wide[7], 1e-3)
+    norms = BatchNorm(args[6], args[7], 1e-3), BatchNorm(wide[6], wide[7], 1e-3)
     ours = edge_update(*args[:6], edges_of(index, copies), norms[0])
     theirs = oracle.edge_update(*wide[:6], edges_of(index, copies), norms[1])
     getattr(ours, used).square().sum().backward()
@@ -148,7 +149,7 @@ def test_edges_without_weight(way: str) -> None:
     """All edges count nothing in the statistics: mean 0, variance 1, and finite gradients."""
     args, index, _ = case(torch.float64, "cpu")
     none = torch.zeros(index.size(1))
-    done = edge_update(*args[:6], Edges(index, 7, None, none), EdgeNorm(args[6], args[7], 1e-3))
+    done = edge_update(*args[:6], Edges(index, 7, None, none), BatchNorm(args[6], args[7], 1e-3))
     assert done.edges is not None
     assert done.moments is not None
     assert [float(done.moments[2]), *done.moments[0].tolist()] == [0.0] * 6

@@ -23,6 +23,7 @@ from linegraph.kernels import (
 from linegraph.kernels.reference import Reference
 from linegraph.nn import BatchNormSiLU
 
+from .flat import Flat
 from .test_line_graph import DEVICES
 
 DTYPES = pytest.mark.parametrize(
@@ -40,7 +41,7 @@ WAYS = [
     pytest.param("compiled", marks=pytest.mark.slow),
     "torch_scatter",
 ]
-reference = Reference()
+reference = Flat(Reference())
 
 
 @pytest.fixture(params=WAYS)

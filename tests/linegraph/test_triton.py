@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from linegraph.kernels import EdgeNorm, Edges
+from linegraph.kernels import BatchNorm, Edges
 from linegraph.kernels import triton as module
 from linegraph.kernels.reference import Reference
 from linegraph.kernels.triton import Triton
 
+from .flat import Flat
 from .test_kernels import close, gate_inputs, norm_inputs
 from .test_line_graph import DEVICES
 
-ours: Any = Triton()
-theirs: Any = Reference()
+ours: Any = Flat(Triton())
+theirs: Any = Flat(Reference())
 pytestmark = pytest.mark.skipif(ours.missing() is not None, reason=str(ours.missing()))
 
 DTYPES = pytest.mark.parametrize(
@@ -87,7 +88,7 @@ class Case:
         norm = None
         if normed:
             given = self.statistics
-            norm = EdgeNorm(xs[6], xs[7], 1e-3, given and (given[0].to(xs[0]), given[1].to(xs[0])))
+            norm = BatchNorm(xs[6], xs[7], 1e-3, given and (given[0].to(xs[0]), given[1].to(xs[0])))
         h, y, moments = backend.edge_update(*xs[:6], edges, norm, **options)
         outputs = {"h": h, "y": y} if normed else {"h": h}
         grads = projected([outputs[name] for name in used], xs)
@@ -211,7 +212,7 @@ def test_by_finite_differences(device: str) -> None:
     xs = [x.to(device, copy=True).requires_grad_() for x in case.inputs]
 
     def update(*inputs: Tensor) -> tuple[Tensor, Tensor]:
-        norm = EdgeNorm(inputs[6], inputs[7], 1e-2)
+        norm = BatchNorm(inputs[6], inputs[7], 1e-2)
         out = ours.edge_update(*inputs[:6], edges, norm)
         assert out.edges is not None
         return out.nodes, out.edges
@@ -241,7 +242,7 @@ def test_statistics_are_those_of_m_as_stored(device: str) -> None:
     xs = [x.to(device, torch.bfloat16) for x in case.inputs]
     edges = Edges(case.index.to(device), 5)
     _, m = ours.edge_gate(*xs[:6], edges)
-    _, _, moments = ours.edge_update(*xs[:6], edges, EdgeNorm(xs[6], xs[7], 1e-3))
+    _, _, moments = ours.edge_update(*xs[:6], edges, BatchNorm(xs[6], xs[7], 1e-3))
     torch.testing.assert_close(moments[0], m.float().mean(0), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(moments[1], m.float().var(0, unbiased=False), rtol=1e-5, atol=0)
 
@@ -273,7 +274,7 @@ def test_backward_leaves_what_it_was_given(recompute: bool, device: str) -> None
     """A second pass over a retained graph finds everything as it was."""
     case = Case()
     xs = [x.to(device, copy=True).requires_grad_() for x in case.inputs]
-    norm = EdgeNorm(xs[6], xs[7], 1e-3)
+    norm = BatchNorm(xs[6], xs[7], 1e-3)
     edges = Edges(case.index.to(device), 5)
     out = ours.edge_update(*xs[:6], edges, norm, recompute=recompute)
     loss = out.nodes.square().sum() + out.edges.square().sum()
@@ -353,7 +354,7 @@ def test_without_gradient(given: bool, device: str) -> None:
     assert case.copies is not None and case.count is not None
     edges = Edges(case.index.to(device), 5, case.copies.to(device), case.count.to(device))
     statistics = case.statistics and (case.statistics[0].to(device), case.statistics[1].to(device))
-    norm = EdgeNorm(xs[6], xs[7], 1e-3, statistics)
+    norm = BatchNorm(xs[6], xs[7], 1e-3, statistics)
     before = xs[0].clone()
     h, y, moments = ours.edge_update(*xs[:6], edges, norm)
     assert y is not None
@@ -370,7 +371,7 @@ def test_gradients_only_where_wanted(device: str) -> None:
     xs = [x.to(device) for x in case.inputs]
     xs[1].requires_grad_()
     h, y, _ = ours.edge_update(
-        *xs[:6], Edges(case.index.to(device), 5), EdgeNorm(xs[6], xs[7], 1e-3)
+        *xs[:6], Edges(case.index.to(device), 5), BatchNorm(xs[6], xs[7], 1e-3)
     )
     (h.sum() + y.sum()).backward()
     assert [x.grad is None for x in xs] == [True, False, *[True] * 6]
@@ -382,7 +383,7 @@ def test_gradient_of_a_sum(device: str) -> None:
     found = []
     for backend, where in ((ours, device), (theirs, "cpu")):
         xs = [x.to(where, copy=True).requires_grad_() for x in case.inputs]
-        edges, norm = Edges(case.index.to(where), 5), EdgeNorm(xs[6], xs[7], 1e-3)
+        edges, norm = Edges(case.index.to(where), 5), BatchNorm(xs[6], xs[7], 1e-3)
         h, y, _ = backend.edge_update(*xs[:6], edges, norm)
         x = backend.norm_silu(h, xs[6], xs[7], 1e-3)[0]
         found.append(torch.autograd.grad(h.sum() + x.sum() + y.sum(), xs))
@@ -395,7 +396,7 @@ def test_what_is_kept(recompute: bool, device: str) -> None:
     """Of all that is as large as the edges: they themselves, and m unless it is recomputed."""
     case = Case()
     xs = [x.to(device, copy=True).requires_grad_() for x in case.inputs]
-    edges, norm = Edges(case.index.to(device), 5), EdgeNorm(xs[6], xs[7], 1e-3)
+    edges, norm = Edges(case.index.to(device), 5), BatchNorm(xs[6], xs[7], 1e-3)
     kept: list[Tensor] = []
 
     def keep(x: Tensor) -> Tensor:
@@ -420,7 +421,7 @@ def test_rows_in_any_memory_layout(device: str) -> None:
         Edges(index.t().contiguous().t(), 5, w[:, 0], w[:, 1]),
     ]
     found = [
-        ours.edge_update(*xs[:6], edges, EdgeNorm(xs[6], xs[7], 1e-3))
+        ours.edge_update(*xs[:6], edges, BatchNorm(xs[6], xs[7], 1e-3))
         for xs, edges in zip((plain, strided), graphs, strict=True)
     ]
     assert found[0].nodes.equal(found[1].nodes)
@@ -440,7 +441,7 @@ def test_shapes_are_checked_since_kernels_read_by_address(device: str) -> None:
         with pytest.raises(ValueError, match=f"{name}: expected shape"):
             ours.edge_gate(*wrong, edges)
     with pytest.raises(ValueError, match="normalisation: expected shape \\[3\\], got \\[2\\]"):
-        ours.edge_update(*xs[:6], edges, EdgeNorm(xs[6][:2], xs[7], 1e-3))
+        ours.edge_update(*xs[:6], edges, BatchNorm(xs[6][:2], xs[7], 1e-3))
     with pytest.raises(ValueError, match="edges must join nodes 0 to 3"):
         ours.edge_gate(*xs[:3], *(x[:4] for x in xs[3:6]), Edges(case.index.to(device), 4))
     x, scale, shift = xs[3], xs[6], xs[7]
@@ -477,7 +478,7 @@ def test_more_numbers_than_32_bits_count(device: str) -> None:
     weight = torch.eye(channels).to(y)
     zeros = y.new_zeros(nodes, channels)
     ones = y.new_ones(channels)
-    norm = EdgeNorm(ones, ones, 0.0, (0 * ones, ones))
+    norm = BatchNorm(ones, ones, 0.0, (0 * ones, ones))
     value = zeros.clone()
     value[-1] = 1
     out = ours.edge_update(
