@@ -13,10 +13,8 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-
-#: What the report names the versions of, besides numpy and torch.
-PACKAGES = ("torch-geometric", "triton", "torch_scatter", "alignn", "dgl")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,33 +34,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from linegraph import InputError
 
-    from .compare import DifferenceError, Options, measure, unavailable
+    from .compare import DifferenceError, Options
+    from .job import run
     from .registry import load_workload
-    from .report import machine
-    from .tables import as_json, report
 
     if words.device == "cuda" and not torch.cuda.is_available():
         parser.error("no CUDA device is available here")
+    note = partial(print, file=sys.stderr, flush=True)
     options = Options(words.data, words.device, words.quick, words.hidden, words.seconds)
     for name in words.workloads:
         try:
-            workload = load_workload(name)
-            missing = unavailable(workload, options)
-            host = machine(PACKAGES, words.device)
-            rows = []
-            for row in measure(workload, options, missing):
-                rows.append(row)
-                print(f"measured {name}, {row.case.name}", file=sys.stderr, flush=True)
+            text, numbers = run(load_workload(name), options, note)
         except (InputError, DifferenceError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-        text = report(workload, host, rows, missing)
         print(text, flush=True)
         if words.out is not None:
             words.out.mkdir(parents=True, exist_ok=True)
-            found = as_json(workload, options, host, rows, missing)
             (words.out / f"{name}.md").write_text(text, encoding="utf-8")
-            (words.out / f"{name}.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+            (words.out / f"{name}.json").write_text(json.dumps(numbers, indent=1), encoding="utf-8")
     return 0
 
 

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import click
 
 from training.options import options
-
-#: What the report names the versions of, besides numpy and torch.
-PACKAGES = (
-    "torch-geometric",
-    "vesin",
-    "torch_scatter",
-    "triton",
-    "alignn",
-    "jarvis-tools",
-    "dgl",
-)
 
 
 @click.command()
@@ -63,10 +53,10 @@ def benchmark(
     from training.files import write_json, write_text
     from training.fit import Machine
 
-    from .compare import DifferenceError, Options, measure, unavailable
+    from .compare import DifferenceError, Options, unavailable
+    from .job import run
     from .registry import MODULES, load_workload
-    from .report import machine
-    from .tables import as_json, listing, report
+    from .tables import listing
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -83,19 +73,11 @@ def benchmark(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     for workload in found:
-        missing = unavailable(workload, chosen)
-        host = machine(PACKAGES, device) | {"keeps_memory": kept}
         try:
-            rows = []
-            for row in measure(workload, chosen, missing):
-                rows.append(row)
-                click.echo(f"measured {workload.name}, {row.case.name}", err=True)
+            text, numbers = run(workload, chosen, partial(click.echo, err=True), keeps_memory=kept)
         except DifferenceError as error:
             raise click.ClickException(str(error)) from None
-        text = report(workload, host, rows, missing)
         click.echo(text)
         if out is not None:
             write_text(out / f"{workload.name}.md", text)
-            write_json(
-                out / f"{workload.name}.json", as_json(workload, chosen, host, rows, missing)
-            )
+            write_json(out / f"{workload.name}.json", numbers)

@@ -34,6 +34,12 @@ class Options:
     hidden: int | None = None
     seconds: float = 10.0
 
+    def widths(self, usual: Sequence[int]) -> Sequence[int]:
+        """Widths to measure, where a workload usually has several."""
+        if self.hidden:
+            return (self.hidden,)
+        return (8,) if self.quick else usual
+
 
 def everywhere(options: Options) -> str:
     """For sides that need nothing besides linegraph."""

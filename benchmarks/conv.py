@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from functools import cache, partial
 
 from linegraph import CrystalGraph
-from linegraph.transforms import line_weights
 
 from . import bars
 from .compare import Case, Measured, Options, Side, Workload
 from .graphs import bands, with_triplets
 from .layer import Run, distinct_problem, literal_problem, new_layer, same
+from .passes import literal_triplets
 from .peer_layers import PeerConv, check_conv, needs_layers
 from .sides import (
     LITERAL,
@@ -21,6 +21,7 @@ from .sides import (
     backend_sides,
     doubles,
     literal_side,
+    our_side,
     relative_difference,
     too_large,
 )
@@ -45,7 +46,7 @@ CHECKED = 100_000
 FORWARD, BOTH = "forward", "forward+backward"
 
 SIDES = (
-    Side(OURS, "the back end chosen here, on the graph of distinct bonds"),
+    our_side(),
     *backend_sides(),
     literal_side(),
     Side(
@@ -61,16 +62,15 @@ SIDES = (
 
 def cases(options: Options) -> Iterator[Case]:
     """Forward, and forward and backward, of every size and width that fits into memory."""
-    widths = (options.hidden,) if options.hidden else ((8,) if options.quick else WIDTHS)
     some = bands(options, 1 if options.quick else 64)
     for size in QUICK if options.quick else SIZES:
         graph = with_triplets(some, size)
-        for width in widths:
+        for width in options.widths(WIDTHS):
             yield from _cases(graph, size, width, options)
 
 
 def _cases(graph: CrystalGraph, size: int, width: int, options: Options) -> Iterator[Case]:
-    literal = int(line_weights(graph["multiplicity"], graph["line_index"])[1].sum())
+    literal = literal_triplets(graph)
     triplets = {side.name: graph.num_triplets for side in SIDES} | {LITERAL: literal}
     if OURS in too_large({OURS: graph.num_triplets}, width, options, ROWS_OF_LAYER[True]):
         return

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from linegraph import InputError, use_backend
 
 from . import bars
-from .compare import Case, Measured, Options, Side, Workload
+from .compare import Case, Measured, Options, Workload
 from .graphs import bands, repeated
 from .model import BARS, INFERENCE, MODEL, TOLERANCE, TRAINING, difference
 from .passes import BF16, FLOAT32, TF32, Batches, Found, Pass, in_precision, loss_weights, new_model
@@ -24,6 +24,7 @@ from .sides import (
     backend_sides,
     doubles,
     literal_side,
+    our_side,
     too_large,
 )
 
@@ -37,7 +38,7 @@ STEPS, TOGETHER = 3, 4
 IDENTICAL, BAR = "identical bits", "bar (x)"
 
 SIDES = (
-    Side(OURS, "the back end chosen here, on the graph of distinct bonds"),
+    our_side(),
     *backend_sides(),
     literal_side(),
 )
@@ -69,11 +70,9 @@ def _case(task: str, precision: str, hidden: int, batches: Batches, options: Opt
     peaks: dict[str, float] = {}
     runs = {}
     for side in SIDES:
-        graphs = batches.literal if side.name == LITERAL else batches.ours
-        once = Pass(model, graphs, backend_of(side.name), backward, precision)
+        once = Pass(model, batches.of(side.name), backend_of(side.name), backward, precision)
         runs[side.name] = _Peak(once, side.name, peaks, options.device)
-    distinct, literal = batches.largest
-    triplets = {s.name: literal if s.name == LITERAL else distinct for s in SIDES}
+    triplets = batches.triplets(SIDES)
     bar = BARS[options.device].get(task) if precision == FLOAT32 else None
 
     def figures(results: Mapping[str, Any]) -> dict[str, float]:

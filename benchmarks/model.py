@@ -10,16 +10,16 @@ from .compare import Case, Measured, Options, Side, Workload
 from .graphs import bands
 from .passes import Batches, Found, Pass, new_model
 from .peer_layers import needs_layers, peer_model
-from .published import needs_dgl_library
 from .sides import (
     DGL,
     LITERAL,
-    OURS,
     ROWS_OF_MODEL,
     backend_of,
     backend_sides,
+    dgl_side,
     doubles,
     literal_side,
+    our_side,
     relative_difference,
     too_large,
 )
@@ -46,10 +46,10 @@ BARS = {
 BAR = "bar (x)"
 
 SIDES = (
-    Side(OURS, "the back end chosen here, on the graph of distinct bonds"),
+    our_side(),
     *backend_sides(),
     literal_side(),
-    Side(DGL, "the same by DGL's message passing, as published", needs_dgl_library),
+    dgl_side(),
     Side(
         "alignn",
         "the peer's model, on our graph",
@@ -64,7 +64,7 @@ def cases(options: Options) -> Iterator[Case]:
     """Forward and backward, and inference, of every width."""
     some = bands(options, 3 if options.quick else BANDS)
     batches = Batches(some, TOGETHER, options.device)
-    for hidden in (options.hidden,) if options.hidden else ((8,) if options.quick else WIDTHS):
+    for hidden in options.widths(WIDTHS):
         for name in (TRAINING, INFERENCE):
             yield _case(name, hidden, batches, options)
 
@@ -76,14 +76,13 @@ def _case(name: str, hidden: int, batches: Batches, options: Options) -> Case:
     runs = {
         side.name: Pass(
             peer if side.name == "alignn" else ours,
-            batches.literal if side.name in (LITERAL, DGL) else batches.ours,
+            batches.of(side.name),
             backend_of(side.name),
             backward,
         )
         for side in SIDES
     }
-    distinct, literal = batches.largest
-    triplets = {s.name: literal if s.name in (LITERAL, DGL) else distinct for s in SIDES}
+    triplets = batches.triplets(SIDES)
     bar = BARS[options.device].get(name)
     return Case(
         name=f"{name}, width {hidden}",

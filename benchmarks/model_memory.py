@@ -20,6 +20,7 @@ from .sides import (
     backend_of,
     backend_sides,
     literal_side,
+    our_side,
     too_large,
 )
 
@@ -35,7 +36,7 @@ BAR, LARGE_BAR = 8.0, 8.0
 ALONE = "ours only"
 
 SIDES = (
-    Side(OURS, "the back end chosen here, on the graph of distinct bonds"),
+    our_side(),
     Side(RECOMPUTE, "ours after linegraph.nn.set_recompute(model)"),
     *(side for side in backend_sides() if side.name == COMPILED),
     literal_side(),
@@ -73,9 +74,7 @@ def _case(
         )
         for side in SIDES
     }
-    distinct, literal = batches.largest
-    triplets = {s.name: literal if s.name == LITERAL else distinct for s in SIDES}
-    triplets[RECOMPUTE] = 0
+    triplets = batches.triplets(SIDES) | {RECOMPUTE: 0}
     left_out = {side.name: others for side in SIDES[1:] if others}
     if not backward:
         left_out[RECOMPUTE] = "is ours"

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from .compare import Case, Options, Side, Workload
+from .compare import Case, Options, Workload
 from .graphs import crystals
 from .model import TOLERANCE, WIDTHS, difference
 from .passes import Batches, Pass, new_model
-from .published import needs_dgl_library
 from .sides import (
-    DGL,
-    LITERAL,
-    OURS,
     ROWS_OF_MODEL,
     backend_of,
     backend_sides,
+    dgl_side,
     doubles,
     literal_side,
+    our_side,
     too_large,
 )
 
@@ -26,10 +24,10 @@ from .sides import (
 RECORDS, TOGETHER = 256, 32
 
 SIDES = (
-    Side(OURS, "the back end chosen here, on the graph of distinct bonds"),
+    our_side(),
     *backend_sides(),
     literal_side(),
-    Side(DGL, "the same by DGL's message passing, as published", needs_dgl_library),
+    dgl_side(),
 )
 
 
@@ -37,7 +35,7 @@ def cases(options: Options) -> Iterator[Case]:
     """One of every width."""
     some = crystals(options, 4 if options.quick else RECORDS)
     batches = Batches(some, TOGETHER, options.device)
-    for hidden in (options.hidden,) if options.hidden else ((8,) if options.quick else WIDTHS):
+    for hidden in options.widths(WIDTHS):
         yield _case(hidden, batches, options)
 
 
@@ -46,14 +44,13 @@ def _case(hidden: int, batches: Batches, options: Options) -> Case:
     runs = {
         side.name: Pass(
             model,
-            batches.literal if side.name in (LITERAL, DGL) else batches.ours,
+            batches.of(side.name),
             backend_of(side.name),
             backward=True,
         )
         for side in SIDES
     }
-    distinct, literal = batches.largest
-    triplets = {s.name: literal if s.name in (LITERAL, DGL) else distinct for s in SIDES}
+    triplets = batches.triplets(SIDES)
     return Case(
         name=f"forward+backward, width {hidden}",
         sizes=batches.sizes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
@@ -14,7 +14,9 @@ import linegraph
 from linegraph import CrystalGraph, use_backend
 from linegraph.transforms import line_weights
 
+from .compare import Side
 from .graphs import batch_of, literal_batch
+from .sides import ON_LITERAL
 
 FLOAT32, TF32, BF16 = "float32", "tf32", "bf16"
 
@@ -41,13 +43,15 @@ class Batches:
             "literal": sum(map(literal_triplets, self.graphs)),
         }
 
-    @property
-    def largest(self) -> tuple[int, int]:
-        """Distinct and literal triplets of the largest batch."""
-        return (
-            max(sum(graph.num_triplets for graph in chunk) for chunk in self._chunks),
-            max(sum(map(literal_triplets, chunk)) for chunk in self._chunks),
-        )
+    def of(self, side: str) -> Callable[[], list[Any]]:
+        """What gives the batches of a side."""
+        return self.literal if side in ON_LITERAL else self.ours
+
+    def triplets(self, sides: Iterable[Side]) -> dict[str, int]:
+        """Triplets that each side has at once: of the largest batch."""
+        distinct = max(sum(graph.num_triplets for graph in chunk) for chunk in self._chunks)
+        literal = max(sum(map(literal_triplets, chunk)) for chunk in self._chunks)
+        return {side.name: literal if side.name in ON_LITERAL else distinct for side in sides}
 
     def _moved(self, batch: Any) -> Any:
         return batch.to(self._device)

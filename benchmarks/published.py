@@ -17,6 +17,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from linegraph.kernels.backend import EPS, Backend, BatchNorm, Gate
 from linegraph.kernels.choice import BACKENDS
 from linegraph.kernels.edges import Edges
+from linegraph.kernels.reference import gated
 
 from .compare import Options
 from .peers import DGL as PACKAGES
@@ -33,13 +34,8 @@ class Published(Backend):
     about = "the published operations, in PyTorch"
 
     def edge_gate(self, gate: Gate, edges: Edges) -> tuple[Tensor, Tensor]:
-        edge_attr, weight, bias, source_term, target_term, value = gate
         source, target = edges.index
-        m = source_term[source] + target_term[target] + F.linear(edge_attr, weight, bias)
-        opened = torch.sigmoid(m)
-        total = torch.zeros_like(value).index_add(0, target, opened * value[source])
-        sums = torch.zeros_like(value).index_add(0, target, opened)
-        return total / (sums + EPS), m
+        return gated(gate, source, target, None)
 
     def norm_silu(
         self,

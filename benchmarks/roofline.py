@@ -12,7 +12,7 @@ from .conv import BOTH, FORWARD
 from .counting import Work, forward_work, training_work
 from .graphs import bands, with_triplets
 from .layer import Run, distinct_problem, new_layer, same
-from .sides import OURS, ROWS_OF_LAYER, too_large
+from .sides import OURS, ROWS_OF_LAYER, our_side, too_large
 
 #: Distinct triplets, about, and width.
 SIZES, QUICK = (100_000, 1_000_000, 10_000_000), (1_000,)
@@ -59,7 +59,7 @@ def cases(options: Options) -> Iterator[Case]:
     for size in QUICK if options.quick else SIZES:
         graph = with_triplets(some, size)
         nodes, edges = graph.num_bonds, graph.num_triplets
-        for width in (options.hidden,) if options.hidden else ((8,) if options.quick else WIDTHS):
+        for width in options.widths(WIDTHS):
             # Beside ours, four tensors are copied and multiplied.
             wide = {OURS: ROWS_OF_LAYER[True][OURS] + 5}
             if too_large({OURS: edges}, width, options, wide):
@@ -112,7 +112,7 @@ WORKLOAD = Workload(
     name="roofline",
     summary="one convolution against copying and multiplying as much as it must at least",
     sides=(
-        Side(OURS, "the back end chosen here, on the graph of distinct bonds"),
+        our_side(),
         Side(
             COPY,
             "copying as many bytes as the layer must move",

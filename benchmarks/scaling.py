@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from linegraph import Cell, CrystalGraph, LineGraph, crystal_graph
 
 from .compare import Case, Measured, Options, Side, Workload
 from .shapes import supercell
+from .sides import available_memory
 
 #: The size that the others are compared with, and the others, in atoms (about).
 BASE, OTHERS = 1_000, (100, 300, 3_000, 10_000, 50_000)
@@ -119,17 +119,6 @@ def bytes_per_triplet(hidden: int) -> int:
     Indices, the basis of the angle with its narrow layer, and at times five rows of full width.
     """
     return 4 * (40 + 3 * min(hidden, EMBEDDING) + 5 * hidden) + 64
-
-
-def available_memory(device: str) -> float:
-    """Bytes that a benchmark may take: four fifths of what is free."""
-    if device.startswith("cuda"):
-        return 0.8 * torch.cuda.mem_get_info()[0]
-    info = Path("/proc/meminfo")
-    if not info.exists():
-        return 8.0 * 2**30
-    lines = dict(line.split(":") for line in info.read_text().splitlines())
-    return 0.8 * 1024 * float(lines["MemAvailable"].split()[0])
 
 
 def _atoms(cells: Mapping[str, Cell]) -> dict[str, float]:

@@ -11,9 +11,12 @@ from torch import Tensor
 import linegraph
 
 from .compare import Options, Side
-from .published import PUBLISHED, Published, PublishedDGL, register_published
+from .published import PUBLISHED, Published, PublishedDGL, needs_dgl_library, register_published
 
 OURS, LITERAL, DGL = "ours", "ref-literal", "dgl"
+
+#: Sides that work on the graph with every copy of a bond.
+ON_LITERAL = (LITERAL, DGL)
 
 #: Rows of full width for every triplet that exist at the peak, by side (others: the last one);
 #: measured on a CPU and rounded up. Of one layer and of a model of the published depth, without
@@ -36,6 +39,16 @@ def backend_sides() -> tuple[Side, ...]:
         for info in linegraph.backends()
         if info.name not in PUBLISHED
     )
+
+
+def our_side() -> Side:
+    """Linegraph as it comes."""
+    return Side(OURS, "the back end chosen here, on the graph of distinct bonds")
+
+
+def dgl_side() -> Side:
+    """The reference's own library for graphs."""
+    return Side(DGL, "the same by DGL's message passing, as published", needs_dgl_library)
 
 
 def literal_side() -> Side:

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from .backend import EPS, Backend, BatchNorm, EdgeUpdate, Gate
+from .backend import Backend, BatchNorm, EdgeUpdate, Gate
 from .edges import Edges
+from .reference import gated, normed
 
 #: Variants of one operation that may be compiled in one process.
 VARIANTS = 128
@@ -38,8 +38,7 @@ class Compiled(Backend):
         return None
 
     def edge_gate(self, gate: Gate, edges: Edges) -> tuple[Tensor, Tensor]:
-        copies = edges.weight_as(gate.edge_attr.dtype)
-        h, m = self._call(_gate, *gate, *edges.index, copies)
+        h, m = self._call(gated, gate, *edges.index, edges.weight_as(gate.edge_attr.dtype))
         return h, m
 
     def norm_silu(
@@ -49,11 +48,8 @@ class Compiled(Backend):
         row_weight: Tensor | None = None,
         residual: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        scale, shift, eps, statistics = norm
-        mean, var = statistics or (None, None)
-        weight = None if row_weight is None else row_weight.to(x.dtype)
-        out, *found = self._call(_norm, x, scale, shift, eps, weight, residual, mean, var)
-        return out, found[0], found[1], found[2]
+        out, mean, var, count = self._call(normed, x, norm, row_weight, residual)
+        return out, mean, var, count
 
     def edge_update(
         self,
@@ -63,14 +59,11 @@ class Compiled(Backend):
         *,
         recompute: bool = False,
     ) -> EdgeUpdate:
-        inputs = (*gate, *edges.index)
         kind = gate.edge_attr.dtype
-        copies, counts = edges.weight_as(kind), edges.count_as(kind)
+        inputs = (gate, *edges.index, edges.weight_as(kind))
         if norm is None:
-            return EdgeUpdate(self._call(_gate, *inputs, copies)[0], None, None)
-        mean, var = norm.statistics or (None, None)
-        settings = (norm.scale, norm.shift, norm.eps, counts, mean, var)
-        h, out, *found = self._call(_update, *inputs, copies, *settings)
+            return EdgeUpdate(self._call(gated, *inputs)[0], None, None)
+        h, out, *found = self._call(_update, *inputs, norm, edges.count_as(kind))
         own = norm.statistics is None
         return EdgeUpdate(h, out, (found[0], found[1], found[2]) if own else None)
 
@@ -83,62 +76,13 @@ class Compiled(Backend):
             return self._compiled[function](*args)
 
 
-def _gate(
-    edge_attr: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    source_term: Tensor,
-    target_term: Tensor,
-    value: Tensor,
-    source: Tensor,
-    target: Tensor,
-    copies: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    m = F.linear(edge_attr, weight) + source_term[source] + (target_term + bias)[target]
-    gate = torch.sigmoid(m)
-    if copies is not None:
-        gate = gate * copies[:, None]
-    total = torch.zeros_like(value).index_add(0, target, gate * value[source])
-    sums = torch.zeros_like(value).index_add(0, target, gate)
-    return total / (sums + EPS), m
-
-
-def _norm(
-    x: Tensor,
-    scale: Tensor,
-    shift: Tensor,
-    eps: float,
-    row_weight: Tensor | None,
-    residual: Tensor | None,
-    mean: Tensor | None,
-    var: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    count = x.new_zeros(()) + x.size(0) if row_weight is None else row_weight.sum()
-    if mean is None or var is None:
-        w = 1.0 if row_weight is None else row_weight[:, None]
-        some = torch.where(count > 0, count, 1.0)
-        mean = (w * x).sum(0) / some
-        var = torch.where(count > 0, (w * (x - mean) ** 2).sum(0) / some, 1.0)
-    out = F.silu((x - mean) * ((var + eps).rsqrt() * scale) + shift)
-    return out if residual is None else residual + out, mean.detach(), var.detach(), count
-
-
 def _update(
-    edge_attr: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    source_term: Tensor,
-    target_term: Tensor,
-    value: Tensor,
+    gate: Gate,
     source: Tensor,
     target: Tensor,
     copies: Tensor | None,
-    scale: Tensor,
-    shift: Tensor,
-    eps: float,
+    norm: BatchNorm,
     counts: Tensor | None,
-    mean: Tensor | None,
-    var: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    h, m = _gate(edge_attr, weight, bias, source_term, target_term, value, source, target, copies)
-    return h, *_norm(m, scale, shift, eps, counts, edge_attr, mean, var)
+) -> tuple[Tensor, ...]:
+    h, m = gated(gate, source, target, copies)
+    return h, *normed(m, norm, counts, gate.edge_attr)

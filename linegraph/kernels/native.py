@@ -7,10 +7,11 @@ from torch import Tensor
 
 from .backend import Backend, BatchNorm, EdgeUpdate, Gate
 from .edges import Edges
-from .native_forward import Plan, gated
+from .native_forward import gated
 from .native_linear import LinearNormSiLU
 from .native_norm import NormSiLU
 from .native_update import GatedEdges
+from .plan import Plan
 
 
 class Native(Backend):
@@ -20,7 +21,7 @@ class Native(Backend):
     about = "plain PyTorch: cache-sized blocks on a CPU, sorted segments (no atomics) on a GPU"
 
     def edge_gate(self, gate: Gate, edges: Edges) -> tuple[Tensor, Tensor]:
-        plan = Plan(edges, None, return_m=True, keep_m=True)
+        plan = Plan(edges, return_m=True, keep_m=True)
         h, m, *_ = GatedEdges.apply(  # type: ignore[no-untyped-call]
             plan, None, None, *gate
         )

@@ -9,25 +9,9 @@ from torch import Tensor
 
 from .backend import EPS, BatchNorm, Moments
 from .blocks import Scratch, add_at, in_blocks, row_blocks, wide
-from .edges import Edges
 from .moments import RunningMoments
 from .normalise import Affine
-
-
-class Plan(NamedTuple):
-    """What is wanted beside the sums at the nodes.
-
-    Attributes:
-        edges: the edges.
-        norm: how m becomes the new edges; None where they are not wanted.
-        return_m: whether m itself is wanted (``norm`` is None then).
-        keep_m: whether m is kept when all is done.
-    """
-
-    edges: Edges
-    norm: BatchNorm | None
-    return_m: bool = False
-    keep_m: bool = False
+from .plan import Plan
 
 
 class Terms(NamedTuple):

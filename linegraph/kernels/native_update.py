@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .blocks import Scratch, add_at, in_blocks, row_blocks, wide
-from .native_forward import Plan, Terms, gated
+from .native_forward import Terms, gated
 from .normalise import Affine, NormGradients
+from .plan import Plan
 
 
 class GatedEdges(torch.autograd.Function):

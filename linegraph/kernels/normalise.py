@@ -39,9 +39,9 @@ class Affine(NamedTuple):
         return F.silu(block, inplace=True)
 
     def through_silu(self, rows: Tensor, grad: Tensor, scratch: Scratch, at: slice) -> Tensor:
-        """Gradient before the SiLU; the rows over their standard deviation are left in "unit"."""
-        unit = torch.sub(rows, self.mean, out=scratch("unit", at)).mul_(self.rstd)
-        before = torch.addcmul(self.shift, unit, self.factor / self.rstd, out=scratch("before", at))
+        """Gradient before the SiLU; the rows less their mean are left in "centred"."""
+        centred = torch.sub(rows, self.mean, out=scratch("centred", at))
+        before = torch.addcmul(self.shift, centred, self.factor, out=scratch("before", at))
         gate = torch.sigmoid(before, out=scratch("gate", at))
         # d SiLU = g (1 + b (1 - g)) = g + g b - g (g b)
         slope = before.mul_(gate)
@@ -60,7 +60,7 @@ class NormGradients:
 
     def __init__(self, affine: Affine, count: Tensor | None, scratch: Scratch) -> None:
         self.affine = affine
-        self.scale = torch.zeros_like(affine.factor)
+        self.along = torch.zeros_like(affine.factor)
         self.shift = torch.zeros_like(affine.factor)
         # A batch without weight was normalised by constants, not by its own statistics.
         self.share = None if count is None else (count > 0) / count.clamp_min(1e-30)
@@ -70,15 +70,20 @@ class NormGradients:
         """Take in the block ``at``; returns the gradient before the SiLU for the second pass."""
         before = self.affine.through_silu(rows, grad, self.scratch, at)
         self.shift += before.sum(0)
-        self.scale += self.scratch("unit", at).mul_(before).sum(0)
+        self.along += self.scratch("centred", at).mul_(before).sum(0)
         return before
+
+    @property
+    def scale(self) -> Tensor:
+        """Gradient of the scale ``[C]``, once all blocks are in."""
+        return self.along * self.affine.rstd
 
     def finish(self, at: slice, rows: Tensor, before: Tensor, weight: Tensor | None) -> Tensor:
         """Second pass: the gradient of a block ``[R, C]``."""
         affine = self.affine
         if self.share is None:
-            return torch.mul(before, affine.factor, out=self.scratch("unit", at))
-        part = torch.sub(rows, affine.mean, out=self.scratch("unit", at))
+            return torch.mul(before, affine.factor, out=self.scratch("centred", at))
+        part = torch.sub(rows, affine.mean, out=self.scratch("centred", at))
         slope = self.scale * affine.rstd * self.share
         torch.addcmul(self.shift * self.share, part, slope, out=part)
         if weight is not None:

@@ -6,11 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from .backend import EPS, Gate
+from .backend import Gate
 from .edges import Edges
-from .reference import Reference
+from .reference import Reference, gated
 
 
 class TorchScatter(Reference):
@@ -28,24 +27,17 @@ class TorchScatter(Reference):
         return None
 
     def edge_gate(self, gate: Gate, edges: Edges) -> tuple[Tensor, Tensor]:
-        library = _library()
-        edge_attr, weight, bias, source_term, target_term, value = gate
         source, target = edges.index
-        m = F.linear(edge_attr, weight, bias) + source_term[source] + target_term[target]
-        opened = torch.sigmoid(m)
-        copies = edges.weight_as(m.dtype)
-        if copies is not None:
-            opened = opened * copies[:, None]
 
         def summed(rows: Tensor) -> Tensor:
             order, ptr = edges.by_target
             if order is None:
                 out: Tensor = _SegmentSum.apply(rows, ptr, target)  # type: ignore[no-untyped-call]
             else:
-                out = library.scatter_sum(rows, target, dim=0, dim_size=edges.num_nodes)
+                out = _library().scatter_sum(rows, target, dim=0, dim_size=edges.num_nodes)
             return out
 
-        return summed(opened * value[source]) / (summed(opened) + EPS), m
+        return gated(gate, source, target, edges.weight_as(gate.edge_attr.dtype), summed)
 
 
 class _SegmentSum(torch.autograd.Function):

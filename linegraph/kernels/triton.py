@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .backend import Backend, BatchNorm, EdgeUpdate, Gate
 from .edges import Edges
+from .plan import Plan
 
 
 class Triton(Backend):
@@ -33,7 +34,7 @@ class Triton(Backend):
     def edge_gate(self, gate: Gate, edges: Edges) -> tuple[Tensor, Tensor]:
         library = _for(gate.edge_attr)
         inputs = _checked(gate, edges)
-        plan = library.Plan(edges, return_m=True, keep_m=True)
+        plan = Plan(edges, return_m=True, keep_m=True)
         with _device_of(gate.edge_attr):
             h, m, *_ = library.GatedEdges.apply(  # type: ignore[no-untyped-call]
                 plan, None, None, *inputs
@@ -89,13 +90,13 @@ class Triton(Backend):
         differentiated = any(x is not None and x.requires_grad for x in (*inputs, *affine))
         with _device_of(gate.edge_attr):
             if torch.is_grad_enabled() and differentiated:
-                plan = library.Plan(edges, norm, keep_m=not recompute)
+                plan = Plan(edges, norm, keep_m=not recompute)
                 h, out, *found = library.GatedEdges.apply(  # type: ignore[no-untyped-call]
                     plan, *affine, *inputs
                 )
                 moments = None if found[0] is None else (found[0], found[1], found[2])
                 return EdgeUpdate(h, out, moments)
-            plan = library.Plan(edges, norm)
+            plan = Plan(edges, norm)
             done = library.forward(plan, inputs[0], library.Terms(*inputs[1:5]), inputs[5])
             return EdgeUpdate(done.sums.h.to(gate.value.dtype), done.out, done.moments)
 

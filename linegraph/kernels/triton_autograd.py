@@ -8,29 +8,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .backend import BatchNorm, Moments
-from .edges import Edges
+from .backend import Moments
+from .plan import Plan
 from .triton_gate import Sums, Terms, gate
 from .triton_gate_backward import Gating, Normalising, by_source, by_target
 from .triton_moments import merged, moments_of_rows
 from .triton_norm import Norm, activated, parameter_gradients, row_gradients
 from .triton_tiles import wide
-
-
-class Plan(NamedTuple):
-    """What is wanted beside the sums at the nodes.
-
-    Attributes:
-        edges: the edges.
-        norm: how m becomes the new edges; None where they are not wanted.
-        return_m: whether m itself is wanted (``norm`` is None then).
-        keep_m: whether m is kept for a backward pass.
-    """
-
-    edges: Edges
-    norm: BatchNorm | None = None
-    return_m: bool = False
-    keep_m: bool = False
 
 
 class Done(NamedTuple):

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..transforms import bond_cosine, line_index, line_weights
+from ..transforms import bond_cosine, line_index
+from .alignn_conv import edges_of
 from .atom_embedding import AtomEmbedding
 from .pool import mean_over_atoms
 from .scalar_embedding import ScalarEmbedding
@@ -69,14 +70,13 @@ class ALIGNN(ALIGNNStack):
         x: Tensor = self.atom_embedding(graph["z"])
         length = torch.linalg.vector_norm(graph["edge_vec"], dim=1)
         pairs, cosine = _angles(graph, copies)
-        pair_copies = None if copies is None else line_weights(copies, pairs)[1]
+        crystal, line = edges_of(graph["edge_index"], x.size(0), pairs, copies)
         return Embedded(
             x,
-            self.bond_embedding(length.to(x.dtype), copies),
-            self.angle_embedding(cosine.to(x.dtype), pair_copies),
-            graph["edge_index"],
-            pairs,
-            copies,
+            self.bond_embedding(length.to(x.dtype), crystal.count),
+            self.angle_embedding(cosine.to(x.dtype), line.count),
+            crystal,
+            line,
         )
 
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from .alignn_conv import ALIGNNConv, edges_of
+from ..kernels import Edges
+from .alignn_conv import ALIGNNConv
 from .edge_gated_conv import EdgeGatedConv
 
 
@@ -17,17 +18,15 @@ class Embedded(NamedTuple):
         x: ``[N, H]`` atoms.
         bonds: ``[E, H]``.
         angles: ``[T, H]``.
-        edge_index: ``[2, E]``.
-        line_index: ``[2, T]``.
-        multiplicity: ``[E]`` copies of every bond, or None for 1 each.
+        crystal: bonds between atoms, with their copies.
+        line: pairs of bonds, with theirs (:func:`linegraph.nn.alignn_conv.edges_of`).
     """
 
     x: Tensor
     bonds: Tensor
     angles: Tensor
-    edge_index: Tensor
-    line_index: Tensor
-    multiplicity: Tensor | None
+    crystal: Edges
+    line: Edges
 
 
 class ALIGNNStack(nn.Module):
@@ -52,10 +51,9 @@ class ALIGNNStack(nn.Module):
 
     def run(self, graph: Embedded) -> Tensor:
         """Features of every atom after all layers ``[N, H]``."""
-        x, bonds, angles, edge_index, line_index, copies = graph
+        x, bonds, angles, crystal, line = graph
         # Nor does the tuple hold on to the first angle features, the largest tensor of all.
         del graph
-        crystal, line = edges_of(edge_index, x.size(0), line_index, copies)
         for i, layer in enumerate(self.alignn_layers, start=1):
             x, bonds, angles = layer(
                 x,
