@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 from linegraph import InputError
-from training.metrics import regression_metrics
+from training.judging.predictions import Predictions, read_run
+from training.judging.scores import Score, paired_difference, scores
 
 from .report import markdown_table
 
 RESAMPLES = 2000
-
-
-class Run(NamedTuple):
-    """The held-out predictions of a run.
-
-    Attributes:
-        name: of the run folder.
-        system: compound of each record, by record name.
-        target: E_m in eV, by record name.
-        prediction: in eV, by record name.
-    """
-
-    name: str
-    system: dict[str, str]
-    target: dict[str, float]
-    prediction: dict[str, float]
 
 
 @click.command()
@@ -44,75 +26,65 @@ def main(runs: tuple[Path, ...], without: tuple[str, ...]) -> None:
     Standard errors by resampling compounds, not records: paths in one compound are alike.
     """
     try:
-        read = [read_run(path) for path in runs]
-        names = common_records(read, without)
+        read = without_records([held_out(path) for path in runs], without)
+        found = [scores(run, resamples=RESAMPLES) for run in read]
+        pairs = [
+            (f"{second.name} - {first.name}", paired_difference(second, first, RESAMPLES))
+            for first, second in combinations(read, 2)
+        ]
     except InputError as error:
         raise click.ClickException(str(error)) from None
-    target = np.array([read[0].target[name] for name in names])
-    systems = [read[0].system[name] for name in names]
-    errors = {r.name: np.abs([r.prediction[n] for n in names] - target) for r in read}
-    rows = []
-    for run in read:
-        prediction = [run.prediction[name] for name in names]
-        figures = regression_metrics(target, prediction)
-        mae, mae_se = mean_and_error(errors[run.name], systems)
-        rows.append([run.name, f"{mae:.3f} ± {mae_se:.3f}", f"{figures['r2']:.3f}"])
-    click.echo(f"{len(names)} records of {len(set(systems))} compounds\n")
-    click.echo(markdown_table(["run", "MAE (eV)", "R2"], rows))
-    pairs = []
-    for first, second in combinations(errors, 2):
-        difference, spread = mean_and_error(errors[second] - errors[first], systems)
-        pairs.append([f"{second} - {first}", f"{difference:+.3f} ± {spread:.3f}"])
+    click.echo(f"{len(set(read[0].names))} records of {len(set(read[0].system))} compounds\n")
+    rows = [
+        [run.name, shown(figures["mae"]), shown(figures["r2"]), shown(figures["spearman"])]
+        for run, figures in zip(read, found, strict=True)
+    ]
+    click.echo(markdown_table(["run", "MAE (eV)", "R2", "Spearman"], rows))
     if pairs:
-        click.echo("\n" + markdown_table(["paired", "MAE (eV)"], pairs))
+        cells = [
+            [name, f"{pair.mae:+.3f} ± {pair.error:.3f}", f"{pair.low:+.3f} to {pair.high:+.3f}"]
+            for name, pair in pairs
+        ]
+        click.echo("\n" + markdown_table(["paired", "MAE (eV)", "95 %"], cells))
 
 
-def read_run(path: Path) -> Run:
-    """The test rows of a run folder's ``predictions.csv``.
+def held_out(path: Path) -> Predictions:
+    """The test rows of a run folder that have a target.
 
     Raises:
-        InputError: no such table, or none of its rows is held out.
+        InputError: there are none.
     """
-    table = path / "predictions.csv"
-    if not table.is_file():
-        raise InputError("there are no predictions", file=table)
-    with table.open(encoding="utf-8", newline="") as stream:
-        rows = [r for r in csv.DictReader(stream) if r.get("split") == "test" and r["target_eV"]]
-    if not rows:
+    run = read_run(path)
+    held = run.of("test").labelled()
+    if not len(held):
+        table = path / "predictions.csv"
         raise InputError("no record with a target is held out", file=table, field="split")
-    return Run(
-        path.name,
-        {r["sys_name"]: r["system"] for r in rows},
-        {r["sys_name"]: float(r["target_eV"]) for r in rows},
-        {r["sys_name"]: float(r["prediction_eV"]) for r in rows},
-    )
+    return held
 
 
-def common_records(runs: list[Run], without: tuple[str, ...] = ()) -> list[str]:
-    """Names of the records, which must be the same in all runs.
+def without_records(runs: list[Predictions], without: tuple[str, ...] = ()) -> list[Predictions]:
+    """The runs, which must predict the same records, without some of these.
 
     Raises:
         InputError: the runs predict other records, or other targets for them; or a record to
             leave out is not there.
     """
     first = runs[0]
+    known = dict(zip(first.names, first.target.tolist(), strict=True))
     for run in runs[1:]:
-        if run.target != first.target:
+        if dict(zip(run.names, run.target.tolist(), strict=True)) != known:
             raise InputError(f"{run.name} and {first.name} do not predict the same records")
     for name in without:
-        if name not in first.target:
+        if name not in known:
             raise InputError("no run predicts it", record=name)
-    return [name for name in first.target if name not in without]
+    return [run.rows(~np.isin(run.names, without)) for run in runs]
 
 
-def mean_and_error(values: NDArray[np.float64], groups: list[str]) -> tuple[float, float]:
-    """Mean of values, and its standard error by resampling groups with replacement."""
-    order, member = np.unique(groups, return_inverse=True)
-    total = np.bincount(member, weights=values)
-    count = np.bincount(member)
-    drawn = np.random.default_rng(0).integers(len(order), size=(RESAMPLES, len(order)))
-    means = total[drawn].sum(1) / count[drawn].sum(1)
-    return float(values.mean()), float(means.std(ddof=1))
+def shown(score: Score) -> str:
+    """A figure with its standard error, as far as they are defined."""
+    if score.value is None:
+        return "-"
+    return f"{score.value:.3f}" + ("" if score.error is None else f" ± {score.error:.3f}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import product
 from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .elements import SYMBOLS
 from .errors import InputError
@@ -49,6 +53,20 @@ def as_ends(ends: Ends[Any]) -> Ends[Cell]:
             field="final.elements",
         )
     return Ends(initial, final)
+
+
+def shortest_hop(ends: Ends[Cell]) -> NDArray[np.float64]:
+    """Where atom 0 goes, by the shortest way: ``[3]`` fractional, of the initial lattice.
+
+    Two structures do not tell which periodic image the ion hops to, and published final ones name
+    any; a band, whose images lie along the path, does tell.
+    """
+    hop = ends.final.frac[0] - ends.initial.frac[0]
+    ways = hop - np.rint(hop) + list(product((-1, 0, 1), repeat=3))
+    shortest: NDArray[np.float64] = ways[
+        np.linalg.norm(ways @ ends.initial.lattice, axis=1).argmin()
+    ]
+    return shortest
 
 
 def _read(structure: Any, end: str) -> Cell:

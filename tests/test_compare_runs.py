@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import pytest
 from click.testing import CliRunner, Result
 
 from benchmarks import runs
@@ -19,7 +17,8 @@ TARGET = [0.2, 0.4, 0.6, 0.8]
 def run_folder(folder: Path, predictions: Sequence[float], split: str = "test") -> Path:
     folder.mkdir()
     rows = [
-        (f"r{i}", split, f"s{i // 2}", "", TARGET[i], value) for i, value in enumerate(predictions)
+        (f"r{i}", split, f"s{i // 2}", "", "Li", "1", 0, TARGET[i], value, None)
+        for i, value in enumerate(predictions)
     ]
     write_csv(folder / "predictions.csv", PREDICTIONS, rows)
     return folder
@@ -44,14 +43,15 @@ def test_errors_and_paired_difference(tmp_path: Path) -> None:
     assert "| +0.100 ± 0.000" in without.output
 
 
-def test_the_standard_error_is_that_of_whole_compounds() -> None:
-    values = np.array([0.0, 0.0, 1.0, 1.0])
-    mean, alike = runs.mean_and_error(values, ["a", "a", "b", "b"])
-    assert mean == 0.5
-    # Two compounds drawn: mean 0, 1/2 or 1 with chances 1/4, 1/2, 1/4.
-    assert alike == pytest.approx(np.sqrt(1 / 8), abs=0.01)
-    _, apart = runs.mean_and_error(values, ["a", "b", "c", "d"])
-    assert apart == pytest.approx(0.25, abs=0.01)
+def test_several_seeds_of_one_run(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run", [0.2, 0.4, 0.6, 0.8])
+    other = run_folder(tmp_path / "other", [0.3, 0.5, 0.7, 0.9])
+    text = (other / "predictions.csv").read_text().splitlines()
+    again = [line.replace(",1,0,", ",1,1,") for line in text[1:]]
+    (other / "predictions.csv").write_text("\n".join([*text, *again, ""]))
+    shown = compare(run, other)
+    assert "4 records of 2 compounds" in shown.output
+    assert "| +0.100 ± 0.000" in shown.output
 
 
 def test_runs_that_cannot_be_compared(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A data set ready for training: bands, where they came from, how they are parted."""
+"""A data set ready for training: bands, where they came from, what they are."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from linegraph.elements import SYMBOLS
+from linegraph.ends import Ends, shortest_hop
 from linegraph.errors import InputError
 
-from .bands import Band
+from .bands import IMAGES, Band
 from .read import BandSet, read_bands
-from .recipe import Recipe
 from .records import system_of
-from .splits import Split, grouped_folds, grouped_split, published_split, random_split
 from .starter import starter_bands
 
 #: What ``--data`` means when it is not given.
@@ -83,34 +82,28 @@ def one_path_each(bands: BandSet) -> BandSet:
     return BandSet(kept, bands.skipped, bands.path, bands.fingerprint)
 
 
-def split_of(bands: BandSet, recipe: Recipe) -> Split:
-    """Part the records as the recipe says.
+def compound_of(band: Band) -> str:
+    """What a record is kept together with: its system, or its name where it has none."""
+    return band.system or band.name
 
-    Raises:
-        InputError: a part asked for would be empty; the message names the file.
+
+def ion_of(band: Band) -> str:
+    """Symbol of the migrating ion."""
+    return SYMBOLS[int(band.structures[0].numbers[0]) - 1]
+
+
+def hop_length(band: Band) -> float:
+    """How far the ion hops, in Å.
+
+    From image 0 to image 4 as they are given, since a path may be longer than half a cell; of two
+    ends alone, by the shortest way (:func:`linegraph.ends.shortest_hop`).
     """
-    systems = [band.system or band.name for band in bands.bands]
-    try:
-        if recipe.split == "published":
-            return published_split(len(systems))
-        if recipe.split == "random":
-            return random_split(len(systems), recipe.seed, recipe.val, recipe.test)
-        return grouped_split(systems, recipe.seed, recipe.val, recipe.test)
-    except InputError as error:
-        raise error.at(file=bands.path) from None
-
-
-def folds_of(bands: BandSet, recipe: Recipe, folds: int) -> list[Split]:
-    """Part the records for cross-validation, grouped by system.
-
-    Raises:
-        InputError: fewer systems than folds, or an empty part; the message names the file.
-    """
-    systems = [band.system or band.name for band in bands.bands]
-    try:
-        return grouped_folds(systems, folds, recipe.seed, recipe.val)
-    except InputError as error:
-        raise InputError(error.problem, file=bands.path, field="system") from None
+    first = band.structures[0]
+    if isinstance(band.cell, Ends):
+        hop = shortest_hop(band.cell)
+    else:
+        hop = first.frac[IMAGES - 1] - first.frac[0]
+    return float(np.linalg.norm(hop @ first.lattice))
 
 
 @dataclass(frozen=True)
@@ -143,13 +136,13 @@ def summarise(bands: BandSet) -> Summary:
     firsts = [band.structures[0] for band in bands.bands]
     sizes = [len(cell) for cell in firsts]
     targets = [band.target for band in bands.bands if band.target is not None]
-    ions = Counter(SYMBOLS[int(cell.numbers[0]) - 1] for cell in firsts)
+    ions = Counter(map(ion_of, bands.bands))
     families = Counter(band.family or "(none)" for band in bands.bands)
     return Summary(
         records=len(sizes),
         with_target=len(targets),
         ends_only=sum(len(band.structures) > 1 for band in bands.bands),
-        systems=len({band.system or band.name for band in bands.bands}),
+        systems=len(set(map(compound_of, bands.bands))),
         atoms=(min(sizes), float(np.median(sizes)), max(sizes)),
         barrier=(min(targets), float(np.median(targets)), max(targets)) if targets else None,
         ions=dict(ions.most_common()),

@@ -15,13 +15,14 @@ from linegraph.models import models
 
 from .parts import PARTS
 from .settings import checked
+from .splits import SPLITS
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "model": models(),
     "loss": ("l1", "huber", "mse"),
     "balance": ("none", "count", "uncertainty"),
     "schedule": ("onecycle", "constant"),
-    "split": ("published", "random", "grouped"),
+    "split": SPLITS,
     "keep": ("best", "last"),
     "norms": ("keep", "reset"),
     "precision": ("32-true", "bf16-mixed"),

@@ -18,6 +18,7 @@ from linegraph.models import Model
 from .files import new_run_folder, write_csv, write_yaml
 from .fit import Machine
 from .graphs import GraphSet, Record, load_graphs
+from .read import BandSet
 from .recipe import Recipe
 from .transfer import Freeze
 
@@ -40,6 +41,11 @@ class Source:
     fingerprint: str
     records: Sequence[Record]
     skipped: Sequence[InputError]
+
+
+def source_of(bands: BandSet) -> Source:
+    """Of a run on bands."""
+    return Source(bands.path, bands.fingerprint, bands.bands, bands.skipped)
 
 
 def start_run(
@@ -73,11 +79,12 @@ def start_run(
     """
     _check_freeze(model, recipe)
     if resume:
-        _check_same_run(folder, recipe, source, same)
+        check_same_run(folder, recipe.as_dict(), source, same)
     else:
         new_run_folder(folder)
     graphs = graphs_of(source, model.views, recipe.graph_settings, machine)
-    _write_config(folder, recipe_name, recipe, source, {**same, **(notes or {})})
+    more = {"recipe": recipe_name, **same, **(notes or {})}
+    write_config(folder, recipe.as_dict(), source, more)
     write_skipped(folder, source.skipped)
     return graphs
 
@@ -109,19 +116,34 @@ def graphs_of(
         raise error.at(file=source.path) from None
 
 
-def _write_config(
-    folder: Path, recipe_name: str, recipe: Recipe, source: Source, more: Mapping[str, object]
+def write_config(
+    folder: Path,
+    settings: Mapping[str, object],
+    source: Source,
+    more: Mapping[str, object],
+    packages: Sequence[str] = (),
 ) -> None:
-    """Write ``config.yaml``: all settings, versions, and the fingerprint of the data."""
+    """Write ``config.yaml``: what was done with which data, and by which versions.
+
+    Args:
+        folder: the run folder; exists.
+        settings: all of them, as YAML holds them.
+        source: of the records.
+        more: what else to say, in front.
+        packages: distributions the run depends on, besides :data:`PACKAGES`.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     versions: dict[str, str | None] = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *packages):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             versions[package] = None
     config = {
-        "recipe": recipe_name,
-        "settings": recipe.as_dict(),
+        **more,
+        "settings": dict(settings),
         "data": {
             "path": str(source.path),
             "fingerprint": source.fingerprint,
@@ -129,7 +151,6 @@ def _write_config(
             "skipped": [str(error) for error in source.skipped],
         },
         "versions": versions,
-        **more,
     }
     write_yaml(folder / "config.yaml", config)
 
@@ -167,25 +188,43 @@ def _check_freeze(model: Model, recipe: Recipe) -> None:
         )
 
 
-def _check_same_run(
-    folder: Path, recipe: Recipe, source: Source, more: Mapping[str, object]
+def check_same_run(
+    folder: Path, settings: Mapping[str, object], source: Source, more: Mapping[str, object]
 ) -> None:
-    """Refuse to go on with a run that was started with other settings or data."""
+    """Refuse to go on with a run that was started with other settings or data.
+
+    Args:
+        folder: the run folder.
+        settings: those that :func:`write_config` was given, or would be.
+        source: of the records.
+        more: what else the run must have in common with the one in the folder.
+
+    Raises:
+        InputError: there is no run, its ``config.yaml`` cannot be read, or it differs; the message
+            lists every setting that does.
+    """
     path = folder / "config.yaml"
     try:
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
-        settings, fingerprint = dict(before["settings"]), before["data"]["fingerprint"]
-        settings |= {key: before.get(key) for key in more}
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        before, fingerprint = dict(config["settings"]), config["data"]["fingerprint"]
+        before |= {key: config.get(key) for key in more}
     except FileNotFoundError:
         raise InputError("there is no run to resume", file=path) from None
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"cannot be read ({error})", file=path) from error
     changes = [
-        f"{key} was {settings.get(key)!r}, now {value!r}"
-        for key, value in {**recipe.as_dict(), **more}.items()
-        if settings.get(key) != value
-    ]
+        change for key, value in {**settings, **more}.items()
+        for change in _changes(key, before.get(key), value)
+    ]  # fmt: skip
     if fingerprint != source.fingerprint:
         changes.append("the data file has changed")
     if changes:
         raise InputError("cannot resume with other settings: " + "; ".join(changes), file=path)
+
+
+def _changes(key: str, before: object, now: object) -> list[str]:
+    """What differs, value by value of a group of settings."""
+    if isinstance(before, dict) and isinstance(now, Mapping) and before.keys() == now.keys():
+        found = [_changes(f"{key}.{name}", before[name], value) for name, value in now.items()]
+        return [change for changes in found for change in changes]
+    return [] if before == now else [f"{key} was {before!r}, now {now!r}"]

@@ -37,8 +37,8 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 
 
-def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """``key=value`` words of the command line, values read as YAML.
+def parse_settings(settings: Iterable[str], option: str = "--set") -> dict[str, Any]:
+    """``key=value`` words of an option of the command line, values read as YAML.
 
     Raises:
         InputError: a word without ``=`` or an unreadable value.
@@ -47,7 +47,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     for word in settings:
         key, equals, text = word.partition("=")
         if not equals:
-            raise InputError(f"--set takes key=value, got {word!r}")
+            raise InputError(f"{option} takes key=value, got {word!r}")
         try:
             values[key.strip()] = yaml.safe_load(text)
         except yaml.YAMLError:

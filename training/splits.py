@@ -9,6 +9,9 @@ import numpy as np
 
 from linegraph.errors import InputError
 
+#: How one split is made: by file order as the authors' scripts do, by record, or by system.
+SPLITS = ("published", "random", "grouped")
+
 
 @dataclass(frozen=True)
 class Split:
@@ -119,15 +122,89 @@ def grouped_folds(systems: Sequence[str], k: int, seed: int, val: float = 0.1) -
     for fold in folds:
         test_part = set(fold)
         rest = [position for position in range(len(systems)) if position not in test_part]
-        inner = grouped_split([systems[position] for position in rest], seed, val=val)
-        splits.append(
-            Split(
-                train=[rest[position] for position in inner.train],
-                val=[rest[position] for position in inner.val],
-                test=sorted(fold),
-            )
-        )
+        splits.append(_held_out(fold, rest, systems, seed, val))
     return splits
+
+
+def leave_one_out(
+    values: Sequence[str], systems: Sequence[str], seed: int, val: float = 0.1
+) -> dict[str, Split]:
+    """Hold out all records of one value (a class, an ion) in turn, and learn from the others.
+
+    Records of a held-out record's system are left out of training even where their own value is
+    another one, so that no compound is on two sides; they are in no part of that split.
+
+    Args:
+        values: the value of each record.
+        systems: the system of each record.
+        seed: of the drawing of the validation parts.
+        val: fraction of each split's training records set apart to stop early by, by system; 0
+            for none.
+
+    Returns:
+        The splits by the value held out, in alphabetical order.
+
+    Raises:
+        InputError: all records have one value, a training or validation part is empty, or a
+            record names no value or no system.
+    """
+    for position, value in enumerate(values):
+        if not value:
+            raise InputError("none given; leaving one out in turn needs it", record=position)
+    found = sorted(set(values))
+    if len(found) < 2:
+        raise InputError(f"all records are {''.join(found)!r}: none is left to learn from")
+    splits = {}
+    for left_out in found:
+        test_part = [position for position, value in enumerate(values) if value == left_out]
+        closed = {systems[position] for position in test_part}
+        rest = [position for position, system in enumerate(systems) if system not in closed]
+        try:
+            splits[left_out] = _held_out(test_part, rest, systems, seed, val)
+        except InputError as error:
+            raise InputError(f"with {left_out!r} left out, {error.problem}") from None
+    return splits
+
+
+def thinned(split: Split, systems: Sequence[str], fraction: float, seed: int) -> Split:
+    """Keep a fraction of the records to fit on and of those to choose by, drawn by system.
+
+    Systems are taken in one random order until there are about as many records as wanted, at
+    least one system: what a smaller fraction keeps, a larger one keeps too. The test part stays.
+
+    Args:
+        split: all records.
+        systems: the system of each record.
+        fraction: of the records, above 0 and at most 1.
+        seed: of the order.
+
+    Raises:
+        InputError: no such fraction.
+    """
+    if not 0 < fraction <= 1:
+        raise InputError(f"{fraction} is no fraction above 0 and up to 1", field="train_fraction")
+    if fraction == 1:
+        return split
+    kept = []
+    for part in (split.train, split.val):
+        groups = _shuffled_groups([systems[position] for position in part], seed)
+        sizes = np.cumsum([len(group) for group in groups])
+        # The nearest size, which grows with the fraction as the sizes do.
+        last = int(np.abs(sizes - fraction * len(part)).argmin()) + 1 if groups else 0
+        kept.append(sorted(part[i] for group in groups[:last] for i in group))
+    return Split(kept[0], kept[1], split.test)
+
+
+def _held_out(
+    test_part: Sequence[int], rest: Sequence[int], systems: Sequence[str], seed: int, val: float
+) -> Split:
+    """Judge by one part, and draw the validation records from the rest."""
+    inner = grouped_split([systems[position] for position in rest], seed, val=val)
+    return Split(
+        train=[rest[position] for position in inner.train],
+        val=[rest[position] for position in inner.val],
+        test=sorted(test_part),
+    )
 
 
 def _shuffled_groups(systems: Sequence[str], seed: int) -> list[list[int]]:

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from torch import Tensor
 
 import linegraph
 from linegraph import InputError
-from linegraph.models import Model
 from linegraph.weights import Weights, load_weights
 
 from .bands import Band
 from .batches import as_tensor
-from .data import folds_of, labelled, load_bands, one_path_each, split_of
+from .data import labelled, load_bands, one_path_each
 from .files import new_run_folder
 from .fit import Machine, barrier_task, fit
 from .folders import read_structure
 from .graphs import GraphSet, build_graphs
+from .judge import Answer, judge
 from .predict import predict
-from .read import BandSet, read_bands
+from .protocols import Part, Protocol, parts_of
+from .read import read_bands
 from .recipe import Recipe
 from .records import ENDINGS
-from .report import trivial_for, write_results
-from .runs import Source, graphs_of, start_run, write_skipped
-from .splits import Split
+from .report import write_results
+from .runs import graphs_of, source_of, start_run, write_skipped
 from .transfer import Start, read_start
 
 
@@ -40,16 +40,16 @@ def train(
     recipe_name: str = "",
     data: str | PathLike[str] | None = None,
     init: str | PathLike[str] | None = None,
-    folds: int = 0,
+    protocol: Protocol | None = None,
     skip_bad: bool = False,
     resume: bool = False,
     machine: Machine | None = None,
 ) -> dict[str, Any]:
     """Train on a data set and write a run folder.
 
-    With ``folds`` the records are cross-validated: parted into that many folds, grouped by
-    system, each predicted by a model trained on the others; the run folder then holds one folder
-    per fold, and its own metrics are those of all held-out predictions together.
+    A protocol of several parts (folds by system, classes or ions left out in turn, repeats) trains
+    one model a part: the run folder then holds one folder for each, and its own metrics are those
+    of all held-out predictions together.
 
     Args:
         out: the run folder; must not exist, unless ``resume``.
@@ -58,7 +58,7 @@ def train(
         data: a file or folder of bands; the embedded starter set if None.
         init: weights to start from, a run folder or a safetensors file: of a pre-training, or of
             another barrier model. None for a start from scratch.
-        folds: number of folds; 0 for a single run with the recipe's split.
+        protocol: how to judge; by default a single run with the recipe's split.
         skip_bad: leave out records that cannot be used.
         resume: go on with a run that was interrupted.
         machine: where to compute.
@@ -76,91 +76,73 @@ def train(
     bands = labelled(load_bands(data, skip_bad=skip_bad))
     if recipe.one_path:
         bands = one_path_each(bands)
-    splits = folds_of(bands, recipe, folds) if folds else [split_of(bands, recipe)]
+    protocol = replace(protocol or Protocol(), split=recipe.split)
+    parts = parts_of(bands, protocol, seed=recipe.seed, val=recipe.val, test=recipe.test)
     model = linegraph.build_model(recipe.model, **recipe.model_config)
     folder = Path(out)
     graphs = start_run(
         folder,
         recipe,
-        _source(bands),
+        source_of(bands),
         model,
         machine,
         recipe_name=recipe_name,
         resume=resume,
-        same={"folds": folds, "init": None if start is None else start.fingerprint},
+        same={
+            "protocol": protocol.as_dict(),
+            "init": None if start is None else start.fingerprint,
+        },
         notes={"init_path": None if start is None else str(start.path)},
     )
-    job = _Job(recipe, bands.bands, graphs, start, machine, resume)
-    return job.cross_validate(folder, splits) if folds else job.once(folder, splits[0])
-
-
-def _source(bands: BandSet) -> Source:
-    return Source(bands.path, bands.fingerprint, bands.bands, bands.skipped)
+    targets = as_tensor([band.target for band in bands.bands])
+    job = _Job(recipe, protocol, targets, graphs, start, machine, resume)
+    several = f", {protocol.name}" if len(parts) > 1 else ""
+    return judge(folder, f"{recipe.model}{several}", bands, parts, job.answer)
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """What all folds of a run share."""
+    """What all parts of a run share."""
 
     recipe: Recipe
-    bands: Sequence[Band]
+    protocol: Protocol
+    targets: Tensor
     graphs: GraphSet
     start: Start | None
     machine: Machine
     resume: bool
 
-    def fit(self, folder: Path, split: Split, title: str = "Training") -> Model:
-        targets = as_tensor([band.target for band in self.bands])
-        return fit(
+    def answer(self, folder: Path, part: Part) -> dict[str, Answer]:
+        """Train on a part, and predict what it holds out; of a single split everything."""
+        recipe = self.recipe.changed({"seed": part.seed})
+        split = part.split
+        model = fit(
             folder,
-            self.recipe,
+            recipe,
             self.graphs,
-            targets,
+            self.targets,
             split,
             self.machine,
-            make=partial(barrier_task, self.recipe, targets[split.train], self.start),
-            title=title,
+            make=partial(barrier_task, recipe, self.targets[split.train], self.start),
+            title=self.title(part),
             resume=self.resume,
         )
-
-    def once(self, folder: Path, split: Split) -> dict[str, Any]:
-        model = self.fit(folder, split)
-        parts = {"train": split.train, "val": split.val, "test": split.test}
-        parts = {name: positions for name, positions in parts.items() if positions}
-        predicted = {
-            name: (positions, predict(model, self.graphs, positions, self.machine.device))
-            for name, positions in parts.items()
+        asked = {"test": split.test}
+        if not part.label:
+            asked = {"train": split.train, "val": split.val, "test": split.test}
+        return {
+            name: Answer(predict(model, self.graphs, positions, self.machine.device))
+            for name, positions in asked.items()
+            if positions
         }
-        judged = list(parts.values())[-1]
-        trivial = trivial_for(self.bands, split.train, judged)
-        name, seed = self.recipe.model, self.recipe.seed
-        return write_results(folder, name, self.bands, predicted, trivial, seed=seed)
 
-    def cross_validate(self, folder: Path, splits: Sequence[Split]) -> dict[str, Any]:
-        name, seed = self.recipe.model, self.recipe.seed
-        positions: list[int] = []
-        values: list[float] = []
-        trivial: dict[str, list[np.ndarray[Any, Any]]] = {}
-        for number, split in enumerate(splits, start=1):
-            here = folder / f"fold-{number}"
-            here.mkdir(exist_ok=True)
-            model = self.fit(here, split, f"Fold {number} of {len(splits)}")
-            found = predict(model, self.graphs, split.test, self.machine.device)
-            guesses = trivial_for(self.bands, split.train + split.val, split.test)
-            parts = {"test": (split.test, found)}
-            write_results(here, name, self.bands, parts, guesses, seed=seed)
-            positions += split.test
-            values += found
-            for guess, said in guesses.items():
-                trivial.setdefault(guess, []).append(said)
-        return write_results(
-            folder,
-            f"{name}, {len(splits)} folds grouped by system",
-            self.bands,
-            {"test": (positions, values)},
-            {guess: np.concatenate(said) for guess, said in trivial.items()},
-            seed=seed,
-        )
+    def title(self, part: Part) -> str:
+        """What the progress bar says."""
+        if self.protocol.folds:
+            title = f"Fold {part.label} of {self.protocol.folds}"
+        else:
+            title = f"Without {part.label}" if part.label else "Training"
+        return f"{title}, seed {part.seed}" if self.protocol.repeats > 1 else title
 
 
 def evaluate(
@@ -190,7 +172,7 @@ def evaluate(
     loaded = _barrier_weights(weights)
     bands = load_bands(data, skip_bad=skip_bad)
     folder = new_run_folder(out)
-    graphs = graphs_of(_source(bands), loaded.model.views, loaded.graph_settings, machine)
+    graphs = graphs_of(source_of(bands), loaded.model.views, loaded.graph_settings, machine)
     predicted = predict(loaded.model, graphs, device=machine.device)
     write_skipped(folder, bands.skipped)
     everything = {"all": (range(len(predicted)), predicted)}

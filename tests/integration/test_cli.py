@@ -21,6 +21,7 @@ from pymatgen.io.cif import CifWriter
 from tests.bands import TINY, settings, some_bands
 from tests.integration.command import linegraph, start
 from training.bands import Band
+from training.protocols import Protocol
 from training.records import write_bands
 from training.splits import grouped_split, published_split, random_split
 
@@ -58,14 +59,15 @@ def test_run_folder(run: Path, data: Path) -> None:
     assert config["data"]["path"] == str(data)
     assert config["data"]["fingerprint"] == sha256(data)
     assert (config["data"]["records"], config["data"]["skipped"]) == (12, [])
-    assert (config["recipe"], config["folds"], config["init"]) == ("small", 0, None)
+    assert (config["recipe"], config["init"]) == ("small", None)
+    assert config["protocol"] == Protocol().as_dict()
     assert config["versions"]["torch"] == version("torch")
     assert config["versions"]["linegraph"] == version("linegraph")
 
     metrics = metrics_of(run)
     assert set(metrics) == {"train", "val", "test", "trivial"}
     assert [metrics[name]["n"] for name in ("train", "val", "test")] == [8, 2, 2]
-    assert set(metrics["trivial"]) == {"train mean", "class mean"}
+    assert set(metrics["trivial"]) == {"train mean", "class mean", "path distance"}
 
     history = table(run / "history.csv")
     assert [row["epoch"] for row in history] == ["0", "1"]

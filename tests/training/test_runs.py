@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import training.runs
 from linegraph import InputError
@@ -17,7 +20,7 @@ from training.console import show_skipped
 from training.fit import Machine
 from training.graphs import GraphSet, load_graphs
 from training.recipe import Recipe
-from training.runs import read_skipped, write_skipped
+from training.runs import Source, check_same_run, read_skipped, write_config, write_skipped
 from training.train import train
 
 RECIPE = Recipe(summary="").changed({**TINY, "epochs": 1, "val": 0})
@@ -77,3 +80,48 @@ def test_graphs_that_get_lost(
     assert "deleted" in message and "start again" in message and "--resume" in message
     train(run, RECIPE, data=data, machine=QUIET, resume=True)
     assert (run / "model.safetensors").is_file()
+
+
+SETTINGS = {"lr": 0.1, "names": ["a", "b"]}
+SOURCE = Source(Path("bands.json"), "print", ["a", "b"], [InputError("no atoms", record=3)])
+MORE = {"protocol": {"folds": 5, "repeats": 1}, "init": None}
+
+
+def test_what_was_done_with_what(tmp_path: Path) -> None:
+    write_config(tmp_path, SETTINGS, SOURCE, {"method": "x", **MORE}, ["scikit-learn", "nothing"])
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    versions = config.pop("versions")
+    assert versions["scikit-learn"] == version("scikit-learn")
+    assert versions["nothing"] is None
+    assert versions["torch"] == version("torch")
+    assert config == {
+        "method": "x",
+        **MORE,
+        "settings": SETTINGS,
+        "data": {
+            "path": "bands.json",
+            "fingerprint": "print",
+            "records": 2,
+            "skipped": ["record 3: no atoms"],
+        },
+    }
+    check_same_run(tmp_path, SETTINGS, SOURCE, MORE)
+
+
+def test_another_run_is_not_gone_on_with(tmp_path: Path) -> None:
+    write_config(tmp_path, SETTINGS, SOURCE, MORE)
+    other = {**MORE, "protocol": {"folds": 3, "repeats": 1}, "init": "weights"}
+    message = message_of(lambda: check_same_run(tmp_path, {**SETTINGS, "lr": 0.2}, SOURCE, other))
+    assert message == (
+        f"{tmp_path / 'config.yaml'}: cannot resume with other settings: lr was 0.1, now 0.2; "
+        "protocol.folds was 5, now 3; init was None, now 'weights'"
+    )
+    changed = replace(SOURCE, fingerprint="other")
+    message = message_of(lambda: check_same_run(tmp_path, SETTINGS, changed, MORE))
+    assert message.endswith("other settings: the data file has changed")
+    message = message_of(lambda: check_same_run(tmp_path / "none", SETTINGS, SOURCE, MORE))
+    assert "there is no run to resume" in message
+    # A run of an earlier version knew of no protocol.
+    write_config(tmp_path, SETTINGS, SOURCE, {"folds": 5})
+    message = message_of(lambda: check_same_run(tmp_path, SETTINGS, SOURCE, MORE))
+    assert "protocol was None, now {'folds': 5, 'repeats': 1}" in message

@@ -5,12 +5,21 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linegraph.errors import InputError
-from training.splits import Split, grouped_folds, grouped_split, published_split, random_split
+from training.splits import (
+    Split,
+    grouped_folds,
+    grouped_split,
+    leave_one_out,
+    published_split,
+    random_split,
+    thinned,
+)
 
 TABULATION = Path(__file__).parents[3] / "shared" / "data" / "barriers" / "tabulation.csv"
 
@@ -92,6 +101,77 @@ def test_folds_test_every_record_once(systems: list[str], seed: int, k: int, val
     # What dealing to the smallest fold guarantees: no gap larger than the largest system.
     assert max(sizes) - min(sizes) <= max(systems.count(system) for system in systems)
     assert folds == grouped_folds(systems, k, seed, val=val)
+
+
+@settings(max_examples=50)
+@given(system_lists, seeds, st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.2]))
+def test_what_is_left_out_is_not_learned_from(
+    systems: list[str], seed: int, drawn: int, val: float
+) -> None:
+    """Not even another record of the same compound that goes by another class."""
+    random = np.random.default_rng(drawn)
+    values = [f"class {i}" for i in random.integers(3, size=len(systems))]
+    # Enough that belongs to the first class only.
+    systems = [*systems, *(f"x{i}" for i in range(20)), *(f"y{i}" for i in range(20))]
+    values = [*values, *["class 0"] * 20, *["class 1"] * 20]
+    splits = leave_one_out(values, systems, seed, val)
+    assert list(splits) == sorted(set(values))
+    for value, split in splits.items():
+        assert split.test == [i for i, one in enumerate(values) if one == value]
+        assert_ascending(split)
+        assert_grouped(split, systems)
+        assert bool(split.val) == (val > 0)
+        closed = {systems[i] for i in split.test}
+        rest = [i for i, system in enumerate(systems) if system not in closed]
+        assert sorted(split.train + split.val) == rest
+    assert splits == leave_one_out(values, systems, seed, val)
+
+
+def test_leaving_out_needs_two_values_for_every_record() -> None:
+    systems = list("abcdef")
+    with pytest.raises(InputError, match="all records are 'x'"):
+        leave_one_out(["x"] * 6, systems, 0)
+    with pytest.raises(InputError, match="none given") as caught:
+        leave_one_out(["x", "x", "", "y", "y", "y"], systems, 0)
+    assert caught.value.record == 2
+    with pytest.raises(InputError, match="with 'x' left out, the train split is empty"):
+        leave_one_out(["x", "y", "x", "y", "x", "y"], ["a", "a", "b", "b", "c", "c"], 0, val=0)
+
+
+@given(system_lists, seeds, st.lists(st.floats(0.01, 1), min_size=2, max_size=4))
+def test_smaller_fractions_lie_within_larger_ones(
+    systems: list[str], seed: int, fractions: list[float]
+) -> None:
+    whole = grouped_split(systems, seed, val=0.2, test=0.2)
+    larger = whole
+    for fraction in (1.0, *sorted(fractions, reverse=True)):
+        part = thinned(whole, systems, fraction, seed)
+        assert part == thinned(whole, systems, fraction, seed)
+        assert part.test == whole.test
+        assert_ascending(part)
+        for kept, above, all_ in (
+            (part.train, larger.train, whole.train), (part.val, larger.val, whole.val)
+        ):  # fmt: skip
+            assert kept and set(kept) <= set(above)
+            # Whole systems, and as near to the size wanted as these allow.
+            names = {systems[i] for i in kept}
+            assert kept == [i for i in all_ if systems[i] in names]
+            largest = max([systems[i] for i in all_].count(name) for name in set(systems))
+            assert abs(len(kept) - fraction * len(all_)) <= largest
+        larger = part
+
+
+def test_fractions_of_real_sizes() -> None:
+    systems = [str(i) for i in range(200)]
+    whole = Split(list(range(100)), list(range(100, 120)), list(range(120, 200)))
+    for fraction in (0.25, 0.5):
+        part = thinned(whole, systems, fraction, 0)
+        assert (len(part.train), len(part.val)) == (100 * fraction, 20 * fraction)
+    assert thinned(whole, systems, 0.5, 0) != thinned(whole, systems, 0.5, 1)
+    assert thinned(Split([0, 1], [], []), systems, 0.5, 0).val == []
+    for fraction in (0.0, -0.5, 1.1, float("nan")):
+        with pytest.raises(InputError, match="no fraction above 0"):
+            thinned(whole, systems, fraction, 0)
 
 
 def test_seeds_differ() -> None:

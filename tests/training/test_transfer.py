@@ -31,6 +31,7 @@ from tests.tuning import (
 )
 from training.fit import barrier_task
 from training.predict import predict
+from training.protocols import Protocol
 from training.recipe import Recipe, load_recipe, recipe_names
 from training.settings import parse_settings
 from training.train import train
@@ -286,7 +287,7 @@ def test_resuming_needs_the_same_start(mpt: Path, data: Path, tmp_path: Path) ->
 
 def test_every_fold_starts_from_the_weights(mpt: Path, data: Path, tmp_path: Path) -> None:
     recipe = RECIPE.changed({"epochs": 1, "freeze": TRUNK, "lr": 0.05})
-    train(tmp_path / "run", recipe, data=data, init=mpt, folds=2, machine=QUIET)
+    train(tmp_path / "run", recipe, data=data, init=mpt, protocol=Protocol(folds=2), machine=QUIET)
     theirs = {k: v for k, v in state_of(mpt).items() if k.startswith("trunk.")}
     heads = []
     for fold in (1, 2):

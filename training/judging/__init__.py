@@ -1,0 +1,1 @@
+"""Judging models by their predictions: scores, and the report."""

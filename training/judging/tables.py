@@ -1,0 +1,95 @@
+"""Tables as CSV, with every cell's place known to whoever complains about it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from linegraph.errors import InputError
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a table.
+
+    Attributes:
+        file: of the table.
+        number: of the line in it, counted from 1; the last one of a row of several.
+        cells: text by column, without spaces around it.
+    """
+
+    file: Path
+    number: int
+    cells: dict[str, str]
+
+    def __getitem__(self, column: str) -> str:
+        """The text in a column; nothing where the table lacks it."""
+        return self.cells.get(column, "")
+
+    def number_in(self, column: str) -> float:
+        """The finite number in a column.
+
+        Raises:
+            InputError: there is none.
+        """
+        try:
+            value = float(self[column])
+        except ValueError:
+            raise self.error(f"expected a number, got {self[column]!r}", column) from None
+        if not math.isfinite(value):
+            raise self.error(f"{self[column]!r} is NaN or infinite", column)
+        return value
+
+    def error(self, problem: str, column: str) -> InputError:
+        """What is wrong with a cell."""
+        label = self["sys_name"]
+        place = f"{label!r} (line {self.number})" if label else f"line {self.number}"
+        return InputError(problem, file=self.file, record=place, field=column)
+
+
+def read_lines(path: Path, needed: Sequence[str]) -> tuple[list[str], list[Line]]:
+    """Read a CSV file whose first row names the columns.
+
+    Args:
+        path: the file, in UTF-8.
+        needed: columns that must be there; the first one must be filled in every row.
+
+    Returns:
+        The columns, and the rows that are not empty.
+
+    Raises:
+        InputError: no or no valid CSV, no rows, a column that is missing or doubled, a row of
+            another length, an empty cell in the first column needed.
+    """
+    try:
+        # Spreadsheets put a byte order mark in front, hence "-sig".
+        reader = csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline=""), strict=True)
+        rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", file=path) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"no valid CSV in UTF-8 ({error})", file=path) from error
+    if len(rows) < 2:
+        raise InputError("the table has no rows", file=path)
+    columns = [column.strip() for column in rows[0][1]]
+    for column in needed:
+        if column not in columns:
+            raise InputError("there is no such column", file=path, field=column)
+    for column in columns:
+        if columns.count(column) > 1:
+            raise InputError("several columns are called so", file=path, field=column or "''")
+    lines = []
+    for number, row in rows[1:]:
+        if len(row) != len(columns):
+            problem = f"{len(row)} cells, but there are {len(columns)} columns"
+            raise InputError(problem, file=path, record=f"line {number}")
+        cells = dict(zip(columns, map(str.strip, row), strict=True))
+        line = Line(path, number, cells)
+        if not line[needed[0]]:
+            raise line.error("is empty", needed[0])
+        lines.append(line)
+    return columns, lines
