@@ -1,0 +1,171 @@
+"""Features of a hop: what they are in a crystal one can work out, and what must not change them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from linegraph.elements import Z_OF
+from linegraph.ends import Ends
+from linegraph.structure import Cell
+from tests.bands import rock_salt_band
+from tests.goldens import SHARED, needs_data
+from training.baselines.ions import bond_valence_length, is_anion, species_of
+from training.baselines.path import PATH_FEATURES, measure_path, path_features
+
+A = 4.2  # Å, edge of the cube of rock_salt_band
+
+
+def moved(cell: Cell, shift: np.ndarray) -> Cell:
+    return Cell(cell.lattice, cell.frac + shift, cell.numbers)
+
+
+def same(a: dict[str, float], b: dict[str, float]) -> None:
+    # Rounding to four decimals may fall either way.
+    assert list(a) == list(b)
+    np.testing.assert_allclose(list(a.values()), list(b.values()), atol=1.1e-4)
+
+
+def test_rock_salt() -> None:
+    found = path_features(rock_salt_band("Li", "O", A))
+    assert tuple(found) == PATH_FEATURES
+    # One face diagonal's half; the middle lies between two anions on the cube's edge.
+    assert found["path_distance"] == pytest.approx(A / 2**0.5, abs=1e-4)
+    assert found["avg_ini_bond_length"] == pytest.approx(A / 2, abs=1e-4)
+    assert found["path: nearest anion, image 0"] == pytest.approx(A / 2, abs=1e-4)
+    assert found["path: nearest anion, image 2"] == pytest.approx(A / 8**0.5, abs=1e-4)
+    assert found["path: nearest anion, bottleneck"] == pytest.approx(A / 8**0.5 - A / 2, abs=2e-4)
+    assert found["path: nearest anion, middle"] == found["path: nearest anion, bottleneck"]
+    assert found["path: nearest anion, ends"] == 0
+    assert found["path: 6 nearest anions, image 4"] == pytest.approx(A / 2, abs=1e-4)
+    assert found["path: nearest cation, image 0"] == pytest.approx(A / 2**0.5, abs=1e-4)
+    # Of 15 atoms with one ion, 7 are Li and 8 O, in two cubes.
+    assert found["path: ions per atom"] == pytest.approx(7 / 15, abs=1e-4)
+    assert found["path: volume per anion"] == pytest.approx(A**3 / 4, abs=1e-4)
+    assert found["path: cell width"] == pytest.approx(A, abs=1e-4)
+    assert found["path: ion charge"] == 1
+    assert found["ini_cn"] >= 6
+    assert found["avg_ini_solid_angle"] * found["ini_cn"] == pytest.approx(4 * np.pi, abs=1e-2)
+
+
+def test_bottleneck_is_where_the_ion_is_squeezed() -> None:
+    found = path_features(rock_salt_band())
+    assert found["path: nearest anion, bottleneck"] < 0
+    assert found["path: bond valence, bottleneck"] > 0
+
+
+def test_where_the_cell_begins_does_not_matter() -> None:
+    cell = rock_salt_band(jitter=1)
+    same(path_features(cell), path_features(moved(cell, np.array([0.3, -1.7, 2.2]))))
+    shifts = np.random.default_rng(0).integers(-2, 3, size=cell.frac.shape)
+    shifts[:5] = [1, 0, -1]  # images together, or the hop would be another one
+    same(path_features(cell), path_features(moved(cell, shifts)))
+
+
+def test_a_hop_of_a_band_is_taken_as_it_is() -> None:
+    cell = rock_salt_band(jitter=1)
+    long = cell.frac.copy()
+    long[:5] = cell.frac[0] + np.linspace(0, 1, 5)[:, None] * [0.75, 0, 0]
+    found = path_features(Cell(cell.lattice, long, cell.numbers))
+    assert found["path_distance"] == pytest.approx(0.75 * 2 * A, abs=1e-3)
+
+
+def test_the_way_back_swaps_the_ends() -> None:
+    cell = rock_salt_band(jitter=2)
+    back = Cell(cell.lattice, np.concatenate([cell.frac[4::-1], cell.frac[5:]]), cell.numbers)
+    there, again = path_features(cell), path_features(back)
+    for name in ("fin_cn", "avg_fin_bond_length", "n_verts_fin", "fin_volume"):
+        assert again[name.replace("fin", "ini")] == pytest.approx(there[name], abs=1.1e-4)
+    assert again["path: bond valence, image 1"] == pytest.approx(
+        there["path: bond valence, image 3"], abs=1.1e-4
+    )
+    assert again["path: nearest anion, ends"] == pytest.approx(
+        -there["path: nearest anion, ends"], abs=1.1e-4
+    )
+
+
+def test_two_ends_stand_for_the_straight_path_between_them() -> None:
+    straight = rock_salt_band(jitter=3)
+    frac = straight.frac.copy()
+    # Less than half a cell in every direction, so that no periodic image is nearer.
+    hop = 0.9 * (frac[4] - frac[0])
+    frac[:5] = frac[0] + np.linspace(0, 1, 5)[:, None] * hop
+    band = Cell(straight.lattice, frac, straight.numbers)
+    ends = Ends(band.without([1, 2, 3, 4]), band.without([0, 1, 2, 3]))
+    same(path_features(band), path_features(ends))
+    elsewhere = ends.final.frac.copy()
+    elsewhere[0] += [1, 0, -2]  # a structure on its own may be written with its ion anywhere
+    final = Cell(ends.final.lattice, elsewhere, ends.final.numbers)
+    same(path_features(band), path_features(Ends(ends.initial, final)))
+
+
+def test_a_path_may_run_through_an_atom() -> None:
+    cell = rock_salt_band()
+    frac = cell.frac.copy()
+    frac[5] = frac[2]
+    found, failures = measure_path(Cell(cell.lattice, frac, cell.numbers))
+    assert not failures
+    assert found["path: nearest cation, image 2"] == 0
+    assert np.isfinite([found[name] for name in PATH_FEATURES if "cation elect" not in name]).all()
+
+
+def test_a_cell_that_is_no_crystal_has_no_polyhedra() -> None:
+    cell = rock_salt_band()
+    found, failures = measure_path(Cell(np.diag([1e5, 4.2, 4.2]), cell.frac, cell.numbers))
+    assert list(failures) == ["Voronoi polyhedron (ini)", "Voronoi polyhedron (fin)"]
+    assert np.isnan(found["fin_cn"]) and np.isfinite(found["path: bond valence, image 0"])
+
+
+@pytest.mark.parametrize(
+    ("formula", "anions"),
+    [
+        ("Na O I", "O I"),
+        ("Li S O", "O"),
+        ("Li C O", "O"),
+        ("Li P S Cl", "S Cl"),
+        ("Na V P O F", "O F"),
+        ("Li N", "N"),
+        ("Mg Sb", "Sb"),
+    ],
+)
+def test_anions(formula: str, anions: str) -> None:
+    elements = formula.split()
+    found = is_anion(np.array([Z_OF[element] for element in elements]))
+    assert [e for e, yes in zip(elements, found, strict=True) if yes] == anions.split()
+
+
+def test_noble_gases_have_no_electronegativity_and_say_so_quietly(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    assert np.isnan(species_of(Z_OF["Ar"], anion=False).electronegativity)
+    assert not recwarn.list
+
+
+def test_bond_valence_lengths_are_those_of_pymatgen() -> None:
+    from pymatgen.analysis.bond_valence import calculate_bv_sum
+    from pymatgen.core import Lattice, Structure
+
+    pair = Structure(Lattice.cubic(20), ["Li", "O"], [[0, 0, 0], [0.1, 0, 0]])
+    valence = calculate_bv_sum(pair[0], pair.get_neighbors(pair[0], 3.0))
+    expected = 2.0 + 0.31 * np.log(abs(valence))  # 0.31 Å is pymatgen's decay
+    assert bond_valence_length(Z_OF["Li"], Z_OF["O"]) == pytest.approx(expected, abs=1e-9)
+    assert np.isnan(bond_valence_length(Z_OF["Li"], Z_OF["Ar"]))
+
+
+@needs_data
+def test_published_doubled_sites_and_hop_lengths() -> None:
+    import csv
+
+    from training.read import read_bands
+
+    folder = SHARED / "data" / "barriers"
+    with (folder / "tabulation.csv").open(encoding="utf-8", newline="") as stream:
+        lengths = {row["sys_name"]: float(row["hop_length_A"]) for row in csv.DictReader(stream)}
+    bands = read_bands(folder / "train.json.gz").bands
+    doubled = [band for band in bands if band.system == "Na4MnAlP3O12"]
+    assert len(doubled) == 3
+    for band in [*bands[:5], *doubled]:
+        found, failures = measure_path(band.cell)
+        assert not failures
+        assert found["path_distance"] == pytest.approx(lengths[band.name], abs=1e-3)
+        assert 1 < found["avg_ini_bond_length"] < 4

@@ -1,0 +1,1 @@
+"""Classical models of barriers: features of a structure and of a path, selection, baselines."""
