@@ -1,0 +1,1 @@
+"""Barriers by nudged elastic bands on interatomic potentials, without any training."""
