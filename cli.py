@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Large tensors on huge pages: page faults are most of the cost of a fresh one on a CPU. PyTorch
 # reads this when it is loaded.
@@ -13,6 +14,7 @@ import click
 
 from benchmarks.command import benchmark
 from linegraph.memory import keep_freed_memory
+from training.baselines.command import baseline
 from training.console import (
     CONTEXT,
     Commands,
@@ -23,7 +25,13 @@ from training.console import (
     show_run,
     show_skipped,
 )
+from training.judging.command import report
+from training.neb.command import neb
 from training.options import RunOptions, free_folder, options
+from training.protocol_options import protocol_options
+
+if TYPE_CHECKING:
+    from training.protocols import Protocol
 
 
 @click.group(cls=Commands, context_settings=CONTEXT)
@@ -44,13 +52,9 @@ def main(context: click.Context) -> None:
     help="Start from trained weights: the run folder or .safetensors file of a pretrain, of "
     "another train, or of convert.",
 )
-@click.option(
-    "--folds",
-    type=click.IntRange(2),
-    help="Cross-validate with so many folds, grouped by system, instead of a single run.",
-)
+@protocol_options
 def train(
-    run: RunOptions, data: Path | None, init: Path | None, folds: int | None, debug: bool
+    run: RunOptions, data: Path | None, init: Path | None, protocol: Protocol, debug: bool
 ) -> None:
     """Train a model on bands with known barriers.
 
@@ -63,7 +67,7 @@ def train(
     from training.train import train
 
     with run.started("starter" if data is None else "small") as (folder, recipe, more):
-        metrics = train(folder, recipe, data=data, init=init, folds=folds or 0, **more)
+        metrics = train(folder, recipe, data=data, init=init, protocol=protocol, **more)
     show_metrics(metrics)
     show_run(folder)
 
@@ -270,7 +274,8 @@ def recipes(name: str | None, debug: bool) -> None:
         click.echo(f"{known:<{width}}  {load_recipe(known).summary}")
 
 
-main.add_command(benchmark)
+for command in (baseline, neb, report, benchmark):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

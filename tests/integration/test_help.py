@@ -15,7 +15,8 @@ from tests.integration.command import ROOT, linegraph
 from training.recipe import recipe_names
 
 COMMANDS = (
-    "train", "pretrain", "evaluate", "predict", "hops", "data", "convert", "recipes", "benchmark"
+    "train", "pretrain", "evaluate", "predict", "hops", "data", "convert", "recipes", "benchmark",
+    "baseline", "neb", "report",
 )  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def test_help(name: str) -> None:
         assert parameter.opts[0] in text
         # What has no default says so in other words (a sentinel, in some versions of click).
         if isinstance(parameter.default, str | float) and not parameter.is_flag:
-            assert f"[default: {parameter.default}]" in " ".join(text.split())
+            assert f"[default: {parameter.default}" in " ".join(text.split())
     assert "--debug" in text
     if name == "predict":
         assert "eV" in text
@@ -65,7 +66,9 @@ def test_train_and_pretrain_share_their_options() -> None:
         "--out", "--recipe", "--set", "--epochs", "--seed", "--resume", "--skip-bad", "--device",
         "--workers", "--debug",
     }  # fmt: skip
-    assert set(options["train"]) - set(options["pretrain"]) == {"--init", "--folds"}
+    assert set(options["train"]) - set(options["pretrain"]) == {
+        "--init", "--folds", "--leave-out", "--repeats", "--train-fraction",
+    }  # fmt: skip
     assert set(options["pretrain"]) - set(options["train"]) == {"--drop", "--strict-split"}
 
 
