@@ -62,23 +62,36 @@ class RunOptions:
         changes |= {"epochs": self.epochs, "seed": self.seed}
         given = {key: value for key, value in changes.items() if value is not None}
         recipe = load_recipe(name).changed({**parse_settings(self.settings), **given})
-        if self.resume and self.out is None:
-            raise click.UsageError("--resume needs --out, the run to go on with")
-        folder = self.out or free_folder(Path("runs") / Path(name).stem)
         arguments: RunArguments = {
             "recipe_name": name,
             "skip_bad": self.skip_bad,
             "resume": self.resume,
             "machine": Machine(self.device, self.workers),
         }
-        try:
+        with run_folder(self.out, self.resume, Path(name).stem) as folder:
             yield folder, recipe, arguments
-        except KeyboardInterrupt:
-            if not (folder / "config.yaml").is_file():
-                raise
-            again = f"the same command with --resume --out {folder} goes on"
-            click.echo(f"interrupted; {again}", err=True)
-            raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def run_folder(out: Path | None, resume: bool, name: str) -> Iterator[Path]:
+    """The folder of a run that can be gone on with; says how, if the block is interrupted.
+
+    Args:
+        out: as the user has it; by default ``runs/NAME``, or the first free name like it.
+        resume: whether it is to be gone on with.
+        name: of the folder, where none was named.
+    """
+    if resume and out is None:
+        raise click.UsageError("--resume needs --out, the run to go on with")
+    folder = out or free_folder(Path("runs") / name)
+    try:
+        yield folder
+    except KeyboardInterrupt:
+        if not (folder / "config.yaml").is_file():
+            raise
+        again = f"the same command with --resume --out {folder} goes on"
+        click.echo(f"interrupted; {again}", err=True)
+        raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def options(*names: str) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from training.options import free_folder, options
+from training.options import options, run_folder
 from training.protocol_options import protocol_options
 
 if TYPE_CHECKING:
@@ -68,21 +68,19 @@ def baseline(
 
     from .run import baseline as run
 
-    if resume and out is None:
-        raise click.UsageError("--resume needs --out, the run to go on with")
-    folder = out or free_folder(Path("runs") / name)
-    metrics = run(
-        folder,
-        name,
-        data=data,
-        protocol=replace(protocol, split=split),
-        seed=123 if seed is None else seed,
-        selection=selection,
-        predict=unknown,
-        one_path=one_path,
-        skip_bad=skip_bad,
-        resume=resume,
-        workers=workers,
-    )
+    with run_folder(out, resume, name) as folder:
+        metrics = run(
+            folder,
+            name,
+            data=data,
+            protocol=replace(protocol, split=split),
+            seed=123 if seed is None else seed,
+            selection=selection,
+            predict=unknown,
+            one_path=one_path,
+            skip_bad=skip_bad,
+            resume=resume,
+            workers=workers,
+        )
     show_metrics(metrics)
     show_run(folder)

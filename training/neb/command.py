@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from training.options import INTERRUPTED, free_folder, options
+from training.options import options, run_folder
 
 if TYPE_CHECKING:
     from .relax import Result
@@ -76,10 +76,7 @@ def neb(
 
     from .run import neb as run
 
-    if resume and out is None:
-        raise click.UsageError("--resume needs --out, the run to go on with")
-    folder = out or free_folder(Path("runs") / "neb")
-    try:
+    with run_folder(out, resume, "neb") as folder:
         found = run(
             folder,
             data=data,
@@ -98,12 +95,6 @@ def neb(
             skip_bad=skip_bad,
             resume=resume,
         )
-    except KeyboardInterrupt:
-        if not (folder / "config.yaml").is_file():
-            raise
-        again = f"the same command with --resume --out {folder} goes on"
-        click.echo(f"interrupted; {again}", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
     _show(found.results)
     if found.metrics:
         show_metrics(found.metrics)
