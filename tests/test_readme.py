@@ -15,7 +15,7 @@ from training.starter import starter_bands
 
 ROOT = Path(__file__).resolve().parents[1]
 
-PAGES = ("README.md", "docs/graphs.md", "docs/kernels.md", "docs/transfer.md")
+PAGES = ("README.md", "docs/graphs.md", "docs/kernels.md", "docs/transfer.md", "docs/judging.md")
 
 
 def blocks(file: str, language: str) -> list[str]:
@@ -34,11 +34,12 @@ def test_python_examples_run(
     exec(compile(blocks(file, "python")[number], f"{file} example {number}", "exec"), {})
 
 
-def test_the_two_commands_install_alike_and_end_in_train_and_test() -> None:
+def test_the_two_commands_install_and_end_in_train_and_test() -> None:
     train, test = (block.strip() for block in blocks("README.md", "bash"))
     assert train.endswith("cli.py train")
     assert test.endswith("-m pytest")
-    assert train.rsplit("&&", 1)[0] == test.rsplit("&&", 1)[0]
+    # To train nothing is needed that only tests do.
+    assert train.rsplit("&&", 1)[0] == test.rsplit("&&", 1)[0].replace("'.[test]'", ".")
 
 
 @pytest.mark.parametrize("page", PAGES)
