@@ -22,6 +22,9 @@ from .splits import (
     thinned,
 )
 
+#: Seeds stay below this, repeats included: what all random generators take.
+LARGEST_SEED = 2**32
+
 #: What can be left out value by value.
 LEAVE_OUT: dict[str, Callable[[Band], str]] = {"class": lambda band: band.family, "ion": ion_of}
 
@@ -114,6 +117,8 @@ def parts_of(
         InputError: an empty part, fewer systems than folds, a record without a class where that
             is left out; the message names the file.
     """
+    if not 0 <= seed <= LARGEST_SEED - protocol.repeats:
+        raise InputError(f"is {seed}, expected 0 to {LARGEST_SEED:,}", field="seed")
     parts: list[Part] = []
     systems = [compound_of(band) for band in bands.bands]
     for current in range(seed, seed + protocol.repeats):

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -16,11 +16,13 @@ from linegraph import InputError
 from linegraph.models import Model
 
 from .files import new_run_folder, write_csv, write_yaml
-from .fit import Machine
 from .graphs import GraphSet, Record, load_graphs
 from .read import BandSet
 from .recipe import Recipe
 from .transfer import Freeze
+
+if TYPE_CHECKING:
+    from .fit import Machine
 
 #: Distributions whose versions a run depends on.
 PACKAGES = ("linegraph", "torch", "torch-geometric", "lightning", "numpy", "vesin", "pymatgen")

@@ -46,7 +46,7 @@ def parse_settings(settings: Iterable[str], option: str = "--set") -> dict[str, 
     values: dict[str, Any] = {}
     for word in settings:
         key, equals, text = word.partition("=")
-        if not equals:
+        if not equals or not key.strip():
             raise InputError(f"{option} takes key=value, got {word!r}")
         try:
             values[key.strip()] = yaml.safe_load(text)

@@ -33,6 +33,12 @@ def bands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data_file(tmp_path_factory.mktemp("data") / "bands.json")
 
 
+@pytest.fixture(autouse=True)
+def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of the time of a run on so few records; tests of judge look at them."""
+    monkeypatch.setattr("training.report.parity_plot", lambda *args, **named: None)
+
+
 @pytest.mark.parametrize("name", ["rfr", "gbr", "path-trees"])
 def test_every_record_is_predicted_once(bands: Path, tmp_path: Path, name: str) -> None:
     run = tmp_path / name

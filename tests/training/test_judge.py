@@ -72,6 +72,12 @@ def mean_error(said: Sequence[float], target: Sequence[float]) -> float:
     return float(np.abs(np.subtract(said, target)).mean())
 
 
+@pytest.fixture
+def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of the time of a run on so few records."""
+    monkeypatch.setattr("training.report.parity_plot", lambda *args, **named: None)
+
+
 def test_folds(tmp_path: Path) -> None:
     found, parts = parted(Protocol(folds=3))
     metrics = judge(tmp_path, "model", found, parts, answers(found, std=0.25))
@@ -98,6 +104,7 @@ def test_folds(tmp_path: Path) -> None:
     assert metrics["test"]["mae"] == pytest.approx(0.03)
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_trivial_predictors_know_what_the_model_may_know(tmp_path: Path) -> None:
     """Of every part the training and validation records, and nothing else."""
     found, parts = parted(Protocol(folds=3))
@@ -144,6 +151,7 @@ def test_one_split_in_the_run_folder_itself(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_without_a_test_part_validation_records_judge(tmp_path: Path) -> None:
     """And teach the trivial predictors nothing."""
     found, parts = parted(Protocol(split="published"))
@@ -157,6 +165,7 @@ def test_without_a_test_part_validation_records_judge(tmp_path: Path) -> None:
     assert [row["split"] for row in table(tmp_path)] == ["train"] * 10 + ["val"]
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_several_seeds(tmp_path: Path) -> None:
     found, parts = parted(Protocol(folds=2, repeats=3))
     metrics = judge(tmp_path, "model", found, parts, answers(found))
@@ -206,6 +215,7 @@ def test_hops_of_one_length_say_nothing() -> None:
     assert trivial_for(alike, [0, 1], [2])["path distance"] == pytest.approx([0.4])
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_training_by_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupted and gone on with, the same as run through; every part with its own seed."""
     protocol = Protocol(leave_out="ion", repeats=2, train_fraction=0.75, split=RECIPE.split)

@@ -41,6 +41,12 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of the time of a run on so few records."""
+    monkeypatch.setattr("training.report.parity_plot", lambda *args, **named: None)
+
+
 def test_failures_stop_nobody_and_nothing_is_repeated(tmp_path: Path, data: Path) -> None:
     out, log = tmp_path / "run", tmp_path / "log"
     options = {"log": str(log)}
@@ -80,6 +86,7 @@ def test_failures_stop_nobody_and_nothing_is_repeated(tmp_path: Path, data: Path
     assert asdict(again.results[0]) == asdict(found.results[0])
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_interrupted_and_resumed(tmp_path: Path) -> None:
     data, out, log = tmp_path / "data.json", tmp_path / "run", tmp_path / "log"
     write_bands(data, [wave_band(f"r{i}", host) for i, host in enumerate(("O", "S", "Se"))])
@@ -109,6 +116,7 @@ def test_interrupted_and_resumed(tmp_path: Path) -> None:
     ).read_bytes()
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_more_records_may_be_chosen_on_resume(tmp_path: Path, data: Path) -> None:
     out = tmp_path / "run"
     one = neb(out, data=data, calculator=CALCULATOR, records=["last"], progress=False)
@@ -117,6 +125,7 @@ def test_more_records_may_be_chosen_on_resume(tmp_path: Path, data: Path) -> Non
     assert [row["sys_name"] for row in table(out / "barriers.csv")] == ["works", "last"]
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_resume_refuses_other_settings(tmp_path: Path, data: Path) -> None:
     out = tmp_path / "run"
     neb(out, data=data, calculator=CALCULATOR, records=["works"], progress=False)
@@ -136,6 +145,7 @@ def test_resume_refuses_other_settings(tmp_path: Path, data: Path) -> None:
     assert "already exists" in message_of(lambda: neb(out, data=data, calculator=CALCULATOR))
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_a_damaged_record_is_named(tmp_path: Path, data: Path) -> None:
     out = tmp_path / "run"
     neb(out, data=data, calculator=CALCULATOR, records=["works"], progress=False)
@@ -147,6 +157,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, data: Path) -> None:
     assert str(file) in said and "delete it" in said
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_any_record_name_is_a_file_of_its_own(tmp_path: Path) -> None:
     names = ["a/b", "..", "A", "a", "é" * 100, "x" * 300, "Li 3:*?", "CON", "-r"]
     data, out = tmp_path / "data.json", tmp_path / "run"

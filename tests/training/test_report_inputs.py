@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from linegraph.errors import InputError
 from tests.judged_runs import hops, hops_file, pretend, quoted, table, written
@@ -24,6 +25,16 @@ def good(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
 @pytest.fixture(scope="module")
 def poor(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     return pretend(tmp_path_factory.mktemp("runs") / "poor", data, noise=0.5)
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are laid out but not painted, which takes most of the time of a report."""
+
+    def save(self: Figure, path: Path, **named: object) -> None:
+        Path(path).write_bytes(b"\x89PNG\r\n\x1a\n")
+
+    monkeypatch.setattr(Figure, "savefig", save)
 
 
 def test_the_reference_can_be_chosen(good: Path, poor: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from tests.goldens import SHARED
 from tests.judged_runs import SCRIPT, hops, hops_file, pretend, quoted, table, written
@@ -18,8 +19,6 @@ from training.protocols import Protocol
 
 BARRIERS = SHARED / "data" / "barriers"
 VOID = {"meta", "img", "link", "br", "wbr"}
-# One worker: the report on everything takes longer than all of these tests.
-pytestmark = pytest.mark.xdist_group("report page")
 
 LABEL = "a <b>bold</b> $model_1$"
 
@@ -94,6 +93,16 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return Case(folder / "out", data, runs)
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are laid out but not painted, which takes most of the time of a report."""
+
+    def save(self: Figure, path: Path, **named: object) -> None:
+        Path(path).write_bytes(b"\x89PNG\r\n\x1a\n")
+
+    monkeypatch.setattr(Figure, "savefig", save)
+
+
 def test_the_page_stands_alone(full: Case) -> None:
     page = full.page()
     assert page.tags.isdisjoint({"script", "link", "iframe", "object", "embed", "b"})
@@ -112,6 +121,7 @@ def test_names_are_text(full: Case) -> None:
     assert hops()[-1].name in page.text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_record_called_script_is_shown_as_text(tmp_path: Path) -> None:
     bands = hops()
     data = hops_file(tmp_path / "bands.json", bands)
@@ -248,6 +258,7 @@ def test_files_behind_the_page(full: Case) -> None:
     assert {r["part"] for r in table(full.out / "by_ion.csv")} == {"Li", "Na", "Mg"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_data(full: Case, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run = full.runs["single"]
@@ -263,6 +274,7 @@ def test_without_data(full: Case, tmp_path: Path) -> None:
     assert rows[0]["model"] == "e"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_only_tables(tmp_path: Path) -> None:
     lines = [f"{i},{'train' if i < 3 else 'test'},{0.1 * i},{0.1 * i + 0.05}" for i in range(9)]
     first = written(tmp_path / "a.csv", "sys_name,split,target_eV,model_eV", *lines)
@@ -276,6 +288,7 @@ def test_only_tables(tmp_path: Path) -> None:
     assert "No training" in page.text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_only_training_records(tmp_path: Path) -> None:
     lines = [f"{i},train,{0.1 * i},{0.1 * i + 0.05}" for i in range(9)]
     first = written(tmp_path / "a.csv", "sys_name,split,target_eV,model_eV", *lines)
@@ -285,6 +298,7 @@ def test_only_training_records(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not BARRIERS.is_dir(), reason="../shared/data/barriers is not here")
+@pytest.mark.usefixtures("undrawn")
 def test_the_published_numbers(tmp_path: Path) -> None:
     report(
         tmp_path / "out",

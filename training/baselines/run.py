@@ -22,6 +22,7 @@ from ..read import BandSet
 from ..runs import check_same_run, source_of, write_config, write_skipped
 from .models import CLASS, SELECTIONS, Baseline, find_baseline, importances, spread_of_trees
 from .published import PUBLISHED_FEATURES
+from .structure import require_matminer
 from .table import Failure, feature_table
 
 #: Fraction of the records that a single split holds out, by system: as recipes do, so that the same
@@ -88,6 +89,9 @@ def baseline(
     bands = one_path_each(bands) if one_path else bands
     parts = parts_of(bands, protocol, seed=seed, val=0.0, test=TEST)
     others = None if predict is None else load_bands(predict, skip_bad=skip_bad)
+    if model.needs_structure:
+        # Not only once there is a folder, which would be in the way of the next try.
+        require_matminer()
     folder = Path(out)
     settings = {"seed": seed, "selection": selection, "one_path": one_path, "test": TEST}
     same: dict[str, object] = {

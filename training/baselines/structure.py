@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -91,13 +92,7 @@ def structure_features(cell: Cell) -> tuple[dict[str, float], dict[str, str]]:
     failures: dict[str, str] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            from . import featurizers as ours
-        except ImportError as error:
-            raise InputError(
-                f"features of a structure need matminer ({error}): "
-                "pip install 'linegraph[baselines]'"
-            ) from None
+        ours = require_matminer()
         composition, voronoi = ours.composition_featurizers(), ours.voronoi_featurizers()
         crystal = ours.Crystal(cell)
         try:
@@ -119,3 +114,21 @@ def structure_features(cell: Cell) -> tuple[dict[str, float], dict[str, str]]:
                 values.update(dict.fromkeys(bad, float("nan")))
                 failures[name] = f"not a number: {', '.join(bad)}"
     return values, failures
+
+
+def require_matminer() -> Any:
+    """Our module of featurizers, which needs matminer.
+
+    Raises:
+        InputError: matminer is not installed.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            from . import featurizers
+        except ImportError as error:
+            raise InputError(
+                f"features of a structure need matminer ({error}): "
+                "pip install 'linegraph[baselines]'"
+            ) from None
+    return featurizers

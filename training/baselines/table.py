@@ -28,6 +28,9 @@ from ..graphs import default_cache
 from .path import PATH_FEATURES, measure_path
 from .structure import STRUCTURE_FEATURES, structure_features
 
+#: Structures that make a process of their own worth while.
+_FEWEST = 20
+
 Measured = tuple[dict[str, float], dict[str, str]]
 
 
@@ -163,7 +166,9 @@ def _measure_all(
 ) -> dict[str, Measured]:
     if not jobs:
         return {}
-    count = max(1, min(os.cpu_count() or 1, len(jobs)) if workers is None else workers)
+    # A process takes longer to start than path features to compute.
+    slow = sum(job.kind == "structure" for job in jobs)
+    count = max(1, min(os.cpu_count() or 1, slow // _FEWEST) if workers is None else workers)
     # The longest first, so that at the end no process waits for another one.
     jobs = sorted(jobs, key=lambda job: (job.kind == "path", -len(job.band.structures[0])))
     results: Iterator[tuple[Measured, str]] = joblib.Parallel(

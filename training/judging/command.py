@@ -71,4 +71,6 @@ def report(
 def _named(text: str) -> tuple[str, Path]:
     """``NAME=RUN`` as label and path; a path that exists is taken as it is."""
     label, equals, path = text.partition("=")
+    if equals and not path:
+        raise click.UsageError(f"{text!r} names no run")
     return (label, Path(path)) if equals and not Path(text).exists() else ("", Path(text))

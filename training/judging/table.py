@@ -240,7 +240,7 @@ def check_settings(threshold: float, resamples: int) -> None:
     Raises:
         InputError: a threshold that is not positive, too few resamples.
     """
-    if not threshold > 0:
+    if not 0 < threshold < np.inf:
         raise InputError(f"{threshold} is no barrier above 0 eV", field="threshold")
     if resamples < 2:
         raise InputError("a standard error needs at least 2 resamples", field="resamples")

@@ -173,17 +173,17 @@ class Potential:
             )
         try:
             make = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
+        # Whatever a strange module stumbles over while it is imported.
+        except Exception as error:
             raise InputError(
-                f"{self.name} cannot be imported ({error}); is its package installed?",
+                f"{self.name} cannot be imported ({_line(error)}); is its package installed?",
                 field="calculator",
             ) from error
         try:
             calculator = make(**self.options)
         except Exception as error:
             raise InputError(
-                f"{self.name} cannot be made with options {dict(self.options)} "
-                f"({type(error).__name__}: {error})",
+                f"{self.name} cannot be made with options {dict(self.options)} ({_line(error)})",
                 field="calculator",
             ) from error
         if not hasattr(calculator, "get_property"):
@@ -237,6 +237,11 @@ def _not_installed(package: str, extra: str, error: ImportError) -> InputError:
         f"this calculator needs {package}: pip install 'linegraph[{extra}]' ({error})",
         field="calculator",
     )
+
+
+def _line(error: Exception) -> str:
+    """An error in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _version_of(package: str) -> str:

@@ -100,6 +100,8 @@ def neb(
         show_metrics(found.metrics)
     show_skipped(folder)
     click.echo(f"run folder   {folder}")
+    if found.results and all(result.error is not None for result in found.results):
+        raise click.ClickException("no record has a barrier")
 
 
 def _show(results: Sequence[Result]) -> None:
