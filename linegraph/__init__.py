@@ -8,6 +8,7 @@ from .graph import CrystalGraph
 from .kernels import BackendInfo, backends, set_backend, use_backend
 from .models import build_model, models
 from .paths import views
+from .prediction import predict
 from .structure import Cell
 from .transforms import LineGraph
 from .version import __version__
@@ -27,6 +28,7 @@ __all__ = [
     "expand",
     "load_reference_state_dict",
     "models",
+    "predict",
     "reference_state_dict",
     "set_backend",
     "use_backend",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
@@ -15,19 +14,16 @@ import linegraph
 from linegraph import InputError
 from linegraph.weights import Weights, load_weights
 
-from .bands import Band
 from .batches import as_tensor
 from .data import labelled, load_bands, one_path_each
+from .ensembles import ensemble_of_run, makes_an_ensemble
 from .files import new_run_folder
 from .fit import Machine, barrier_task, fit
-from .folders import read_structure
-from .graphs import GraphSet, build_graphs
+from .graphs import GraphSet
 from .judge import Answer, judge
 from .predict import predict
 from .protocols import Part, Protocol, parts_of
-from .read import read_bands
 from .recipe import Recipe
-from .records import ENDINGS
 from .report import write_results
 from .runs import graphs_of, source_of, start_run, write_skipped
 from .transfer import Start, read_start
@@ -49,7 +45,8 @@ def train(
 
     A protocol of several parts (folds by system, classes or ions left out in turn, repeats) trains
     one model a part: the run folder then holds one folder for each, and its own metrics are those
-    of all held-out predictions together.
+    of all held-out predictions together. Of folds with one seed, the models together make the
+    run's ``model.safetensors`` (:mod:`training.ensembles`).
 
     Args:
         out: the run folder; must not exist, unless ``resume``.
@@ -97,7 +94,10 @@ def train(
     targets = as_tensor([band.target for band in bands.bands])
     job = _Job(recipe, protocol, targets, graphs, start, machine, resume)
     several = f", {protocol.name}" if len(parts) > 1 else ""
-    return judge(folder, f"{recipe.model}{several}", bands, parts, job.answer)
+    metrics = judge(folder, f"{recipe.model}{several}", bands, parts, job.answer)
+    if makes_an_ensemble(protocol):
+        ensemble_of_run(folder, bands, device=machine.device, progress=machine.progress)
+    return metrics
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,33 +177,6 @@ def evaluate(
     write_skipped(folder, bands.skipped)
     everything = {"all": (range(len(predicted)), predicted)}
     return write_results(folder, f"{loaded.name} on {bands.path.name}", bands.bands, everything)
-
-
-def predict_files(
-    files: Sequence[Path], weights: str | PathLike[str], device: str = "auto"
-) -> list[tuple[str, float]]:
-    """Names and barriers (eV) of bands: names of records, and paths of structure files.
-
-    Args:
-        files: structure files of one band each, or data sets.
-        weights: a run folder or a safetensors file.
-        device: where to compute.
-
-    Raises:
-        InputError: unusable weights, files or structures.
-    """
-    Machine.usable(Machine(device))
-    loaded = _barrier_weights(weights)
-    bands: list[Band] = []
-    for file in files:
-        if file.is_dir() or file.name.lower().endswith(ENDINGS):
-            bands += read_bands(file).bands
-        else:
-            bands.append(Band(str(file), read_structure(file)))
-    views = loaded.model.views
-    graphs = build_graphs(bands, views, loaded.graph_settings)
-    names = [band.name for band in bands]
-    return list(zip(names, predict(loaded.model, graphs, device=device), strict=True))
 
 
 def _barrier_weights(path: str | PathLike[str]) -> Weights:

@@ -18,8 +18,9 @@ import yaml
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifWriter
 
+from linegraph.ensemble import load_ensemble
 from tests.bands import TINY, settings, some_bands
-from tests.integration.command import linegraph, start
+from tests.integration.command import assert_says, linegraph, refused, start
 from training.bands import Band
 from training.protocols import Protocol
 from training.records import write_bands
@@ -60,7 +61,7 @@ def test_run_folder(run: Path, data: Path) -> None:
     assert config["data"]["fingerprint"] == sha256(data)
     assert (config["data"]["records"], config["data"]["skipped"]) == (12, [])
     assert (config["recipe"], config["init"]) == ("small", None)
-    assert config["protocol"] == Protocol().as_dict()
+    assert config["protocol"] == Protocol(split=TINY["split"]).as_dict()
     assert config["versions"]["torch"] == version("torch")
     assert config["versions"]["linegraph"] == version("linegraph")
 
@@ -150,7 +151,7 @@ def test_folds(tmp_path: Path, data: Path) -> None:
         errors += [abs(target[name] - mean) for name in held_out]
     assert metrics["trivial"]["train mean"]["mae"] == pytest.approx(np.mean(errors))
     assert (run / "parity.png").read_bytes().startswith(PNG)
-    assert not (run / "model.safetensors").exists()
+    assert load_ensemble(run).calibrated
     for number in (1, 2, 3):
         assert (run / f"fold-{number}" / "model.safetensors").is_file()
 
@@ -228,15 +229,13 @@ def test_every_way_to_predict_gives_the_same(tmp_path: Path, run: Path, data: Pa
     structures[1].parent.mkdir()
     for path, band in zip(structures, bands, strict=False):
         write_structure(path, band)
-    shown = linegraph("predict", data, *structures, "--weights", run)
-    words = [line.split() for line in shown.output.splitlines()]
-    assert all(line[2] == "eV" for line in words)
-    found = {line[0]: float(line[1]) for line in words}
+    linegraph("predict", data, *structures, "--weights", run, "--csv", tmp_path / "p.csv")
+    found = {row["hop"]: float(row["barrier_eV"]) for row in table(tmp_path / "p.csv")}
     assert list(found) == [*expected_order(bands), *map(str, structures)]
     for name in expected:
-        assert found[name] == pytest.approx(expected[name], abs=6e-4)
+        assert found[name] == pytest.approx(expected[name], abs=1e-5)
     for path, band in zip(structures, bands, strict=False):
-        assert found[str(path)] == pytest.approx(expected[band.name], abs=6e-4)
+        assert found[str(path)] == pytest.approx(expected[band.name], abs=1e-4)
 
 
 def expected_order(bands: list[Band]) -> list[str]:
@@ -260,13 +259,15 @@ def test_predict_takes_folder_and_weights_file(tmp_path: Path, run: Path) -> Non
     band = some_bands()[0]
     write_structure(folder / "a.cif", band)
     write_structure(folder / "POSCAR_b", band)
-    shown = linegraph("predict", folder, "--weights", run / "model.safetensors")
-    names, values = zip(*(line.split()[:2] for line in shown.output.splitlines()), strict=True)
-    assert names == ("POSCAR_b", "a")
-    assert values[0] == values[1]
+    words = ["predict", folder, "--weights", run / "model.safetensors"]
+    linegraph(*words, "--csv", tmp_path / "p.csv")
+    rows = table(tmp_path / "p.csv")
+    assert [row["hop"] for row in rows] == ["POSCAR_b", "a"]
+    values = [float(row["barrier_eV"]) for row in rows]
+    assert values[0] == pytest.approx(values[1], abs=1e-4)
 
 
-def test_predict_refuses_a_cif_whose_atoms_symmetry_makes(tmp_path: Path, run: Path) -> None:
+def test_a_cif_whose_atoms_symmetry_makes_is_no_band(tmp_path: Path, run: Path) -> None:
     lines = ["data_x", "_cell_length_a 6", "_cell_length_b 6", "_cell_length_c 6"]
     lines += [f"_cell_angle_{angle} 90" for angle in ("alpha", "beta", "gamma")]
     lines += ["loop_", "_symmetry_equiv_pos_as_xyz", "'x,y,z'", "'-x,-y,-z'"]
@@ -275,9 +276,10 @@ def test_predict_refuses_a_cif_whose_atoms_symmetry_makes(tmp_path: Path, run: P
     lines += [f"Li{i} Li 0.{i}1 0.2 0.3" for i in range(1, 5)] + ["O1 O 0.1 0.7 0.8"]
     path = tmp_path / "symmetric.cif"
     path.write_text("\n".join(lines) + "\n")
-    result = linegraph("predict", path, "--weights", run, code=2)
-    assert str(path) in result.stderr
-    assert "symmetry" in result.stderr
+    line = refused("predict", path, "--as", "band", "--weights", run)
+    assert_says(line, path, "symmetry")
+    # Which atoms come first is up to whoever applies the symmetry: a crystal.
+    assert "crystal of Li4O" in linegraph("predict", path, "--weights", run).stdout
 
 
 def test_data_command(tmp_path: Path, data: Path) -> None:
