@@ -28,6 +28,7 @@ from training.console import (
 from training.judging.command import report
 from training.neb.command import neb
 from training.options import RunOptions, free_folder, options
+from training.predict_command import predict
 from training.protocol_options import protocol_options
 
 if TYPE_CHECKING:
@@ -134,23 +135,6 @@ def evaluate(
         click.echo("no record has a target: predictions only")
     show_skipped(out)
     click.echo(f"predictions  {out / 'predictions.csv'}")
-
-
-@main.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@options("weights", "device")
-def predict(files: tuple[Path, ...], weights: Path, device: str, debug: bool) -> None:
-    """Print the barrier (eV) of bands.
-
-    FILES are structure files of one band each (CIF, POSCAR, ...; atoms 0 to 4 are the five images
-    of the migrating ion) or data sets as for --data.
-    """
-    from training.train import predict_files
-
-    rows = predict_files(files, weights, device)
-    width = max(len(name) for name, _ in rows)
-    for name, barrier in rows:
-        click.echo(f"{name:<{width}}  {barrier:.3f} eV")
 
 
 @main.command()
@@ -274,7 +258,7 @@ def recipes(name: str | None, debug: bool) -> None:
         click.echo(f"{known:<{width}}  {load_recipe(known).summary}")
 
 
-for command in (baseline, neb, report, benchmark):
+for command in (predict, baseline, neb, report, benchmark):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 from numpy.typing import ArrayLike
 
-from linegraph.elements import SYMBOLS
 from linegraph.errors import InputError
 from linegraph.hops import CLEARANCE, Hop, hops
+from linegraph.prediction import formula_of
 from linegraph.reading import as_cell
-from linegraph.structure import Cell
 from linegraph.supercell import MIN_WIDTH, band_of, closest_approach
 
 from .bands import Band
@@ -67,7 +66,7 @@ def find_hops(
     path = Path(path)
     try:
         cell = as_cell(path)
-        system = _formula(cell)
+        system = formula_of(cell)
         found = []
         for number, hop in enumerate(
             hops(cell, ion, max_length, empty_sites, symprec, clearance=clearance), start=1
@@ -80,11 +79,3 @@ def find_hops(
     if out is not None:
         write_bands(out, [row.band for row in found])
     return found
-
-
-def _formula(cell: Cell) -> str:
-    from pymatgen.core import Composition
-
-    symbols = [SYMBOLS[z - 1] for z in cell.numbers.tolist()]
-    formula: str = Composition({s: symbols.count(s) for s in set(symbols)}).reduced_formula
-    return formula

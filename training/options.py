@@ -122,12 +122,6 @@ def options(*names: str) -> Any:
         "resume": click.option(
             "--resume", is_flag=True, help="Go on with the interrupted run in --out."
         ),
-        "weights": click.option(
-            "--weights",
-            type=click.Path(path_type=Path),
-            required=True,
-            help="Run folder of a training, or a .safetensors file.",
-        ),
         "skip_bad": click.option(
             "--skip-bad", is_flag=True, help="Leave out records that cannot be used, and list them."
         ),

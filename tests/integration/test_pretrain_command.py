@@ -47,7 +47,7 @@ def test_pretrain_then_train(mpt_run: Path, data: Path, tmp_path: Path) -> None:
             assert torch.equal(tensor, theirs.model.state_dict()[name]), name
     assert len(config_of(run)["init"]) == 64
     # What comes out is a model as any other, and one to start from.
-    assert " eV" in linegraph("predict", data, "--weights", run).stdout
+    assert "(eV)" in linegraph("predict", data, "--weights", run).stdout
     words = ["--recipe", "transfer-all", "--init", run / "model.safetensors"]
     linegraph("train", "--data", data, "--out", tmp_path / "next", *words, *settings(epochs=1))
 

@@ -1,0 +1,117 @@
+"""The command ``predict``."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import options
+
+if TYPE_CHECKING:
+    from linegraph.errors import InputError
+
+    from .structures import Kind
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--ion", metavar="ELEMENT", help="The ion that hops.  [default: the usual one in it]")
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Run folder of a training, or a .safetensors file.  [default: the weights shipped]",
+)
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(["band", "crystal"]),
+    help="What structure files hold.  [default: a band if the first five atoms lie on a path]",
+)
+@click.option(
+    "--max-length", type=float, help="Longest hop, Å.  [default: 5, or just above the shortest]"
+)
+@click.option(
+    "--empty-site",
+    "empty_sites",
+    nargs=3,
+    type=float,
+    multiple=True,
+    metavar="X Y Z",
+    help="A vacant site an ion may hop to, fractional; repeatable, one of each kind is enough.",
+)
+@click.option("--min-width", type=float, default=8.0, help="Least distance of periodic images, Å.")
+@click.option(
+    "--idpp", is_flag=True, help="Bend paths around atoms (needs ase) instead of straight."
+)
+@click.option(
+    "--level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.9,
+    help="How often the intervals are to hold the barrier.",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, min_open=True),
+    default=0.65,
+    help="The probability of a barrier below this is given, eV.",
+)
+@click.option("--json", type=click.Path(path_type=Path), help="Write everything to this file.")
+@click.option("--csv", type=click.Path(path_type=Path), help="Write a row for each hop.")
+@options("device")
+def predict(
+    files: tuple[Path, ...],
+    weights: Path | None,
+    kind: Kind | None,
+    level: float,
+    threshold: float,
+    json: Path | None,
+    csv: Path | None,
+    debug: bool,
+    **how: Any,
+) -> None:
+    """Predict barriers (eV): of all distinct hops of an ion in a crystal, or of ready bands.
+
+    FILES are crystals (CIF, POSCAR, ...), whose hops are found as `hops` does, bands (structure
+    files whose atoms 0 to 4 are the five images of the ion), or data sets of bands as for --data.
+    """
+    from linegraph.errors import InputError
+    from linegraph.prediction import usable_weights
+
+    from .predict_files import BandFile, CrystalFile, predict_files
+    from .predict_output import Output, write_predictions
+
+    for path in (json, csv):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise InputError("cannot be written (no such folder)", file=path)
+    ensemble = usable_weights(weights)
+    how["empty_sites"] = how["empty_sites"] or None
+    output = Output(ensemble, level, threshold)
+    found = []
+    settings = {"kind": kind, "level": level, "threshold": threshold, **how}
+    for one in predict_files(files, ensemble, **settings):
+        found.append(one)
+        if isinstance(one, CrystalFile):
+            output.crystal(one)
+        elif isinstance(one, InputError):
+            _tell(one, debug)
+    bands = [one for one in found if isinstance(one, BandFile)]
+    if bands:
+        output.bands(bands)
+    failed = sum(isinstance(one, InputError) for one in found)
+    if failed < len(found):
+        output.uncalibrated()
+    write_predictions(found, ensemble, level, threshold, json=json, csv=csv)
+    for path in (json, csv):
+        if path is not None:
+            click.echo(f"written to   {path}")
+    if failed:
+        raise click.exceptions.Exit(2)
+
+
+def _tell(error: InputError, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    click.secho(f"error: {error}", fg="red", err=True)

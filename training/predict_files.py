@@ -1,0 +1,150 @@
+"""What the command ``predict`` does: files in, barriers out, one file after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from linegraph.ensemble import Barrier
+from linegraph.errors import InputError
+from linegraph.prediction import (
+    LEVEL,
+    THRESHOLD,
+    Prediction,
+    Weights,
+    barrier_as_dict,
+    named,
+    predict,
+    predict_bands,
+    usable_device,
+    usable_weights,
+)
+from linegraph.structure import Cell
+from linegraph.supercell import MIN_WIDTH
+
+from .bands import Band
+from .data import hop_length, ion_of
+from .structures import Kind, read_given
+
+
+@dataclass(frozen=True)
+class CrystalFile:
+    """A crystal and its barriers."""
+
+    path: Path
+    prediction: Prediction
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {"file": str(self.path), **self.prediction.as_dict()}
+
+
+@dataclass(frozen=True)
+class BandFile:
+    """Ready bands and their barriers.
+
+    Attributes:
+        path: a structure file of one band, or a data set.
+        bands: in the order of the file.
+        barriers: of each.
+    """
+
+    path: Path
+    bands: list[Band]
+    barriers: list[Barrier]
+
+    @property
+    def single(self) -> bool:
+        """Whether it is a structure file, taken for a band because it looks like one or was said
+        to be one."""
+        return [band.name for band in self.bands] == [str(self.path)]
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """A dictionary for each band, ready for JSON."""
+        return [
+            {
+                "file": str(self.path),
+                "band": band.name,
+                "system": band.system,
+                "ion": ion_of(band),
+                "length_A": hop_length(band),
+                **barrier_as_dict(barrier),
+            }
+            for band, barrier in zip(self.bands, self.barriers, strict=True)
+        ]
+
+
+def predict_files(
+    files: Sequence[str | PathLike[str]],
+    weights: Weights | None = None,
+    *,
+    kind: Kind | None = None,
+    ion: str | None = None,
+    max_length: float | None = None,
+    empty_sites: ArrayLike | None = None,
+    min_width: float = MIN_WIDTH,
+    idpp: bool = False,
+    level: float = LEVEL,
+    threshold: float = THRESHOLD,
+    device: str = "auto",
+) -> Iterator[CrystalFile | BandFile | InputError]:
+    """Predict the barriers of what files hold.
+
+    Args:
+        files: structure files of crystals or of one band each, or data sets of bands.
+        weights: see :func:`linegraph.predict`, as for the rest.
+        kind: what structure files hold; by default what they look like.
+        ion: of crystals, as for the next four.
+        max_length: Å.
+        empty_sites: fractional coordinates.
+        min_width: Å.
+        idpp: whether paths are bent.
+        level: of the intervals.
+        threshold: eV.
+        device: auto, cpu, cuda or cuda:N.
+
+    Yields:
+        For each file in turn what was predicted, or what is wrong with it, naming the file.
+
+    Raises:
+        InputError: unusable weights or device.
+    """
+    ensemble, device = usable_weights(weights), usable_device(device)
+    for path in map(Path, files):
+        try:
+            given = read_given(path, kind, ion)
+            if isinstance(given, Cell):
+                prediction = predict(
+                    given,
+                    ion,
+                    weights=ensemble,
+                    max_length=max_length,
+                    empty_sites=empty_sites,
+                    min_width=min_width,
+                    idpp=idpp,
+                    level=level,
+                    threshold=threshold,
+                    device=device,
+                )
+                yield CrystalFile(path, prediction)
+            else:
+                yield BandFile(path, given, _barriers(given, ensemble, level, threshold, device))
+        except InputError as error:
+            yield error.at(file=path)
+
+
+def _barriers(
+    bands: list[Band], weights: Weights, level: float, threshold: float, device: str
+) -> list[Barrier]:
+    cells = [band.cell for band in bands]
+    try:
+        return predict_bands(
+            cells, weights=weights, level=level, threshold=threshold, device=device
+        )
+    except InputError as error:
+        raise named(error, [band.name for band in bands]) from None

@@ -1,0 +1,212 @@
+"""What the command ``predict`` shows and writes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from linegraph.ensemble import Barrier, Ensemble
+from linegraph.errors import InputError
+from linegraph.levels import rounded
+from linegraph.prediction import TOO_CLOSE
+
+from .data import hop_length, ion_of
+from .files import write_csv, write_json
+from .predict_files import BandFile, CrystalFile
+
+#: Columns of the table for machines: a row for each hop of a crystal, and for each band.
+COLUMNS = (
+    "file", "kind", "compound", "ion", "hop", "length_A", "multiplicity", "closest_approach_A",
+    "barrier_eV", "low_eV", "high_eV", "level", "probability_below_threshold", "threshold_eV",
+    "distance", "outside", "nearest",
+)  # fmt: skip
+
+#: Marks of what is to be taken with care.
+OUTSIDE, BLOCKED = "*", "!"
+
+#: So many are named one by one, the rest is counted.
+_NAMED = 5
+
+_WIDE = 1000
+
+
+class _Row(NamedTuple):
+    cells: tuple[str, ...]
+    barrier: Barrier
+    marks: str
+
+
+class Output:
+    """Tables on standard output.
+
+    Args:
+        ensemble: what predicts.
+        level: of the intervals.
+        threshold: eV.
+    """
+
+    def __init__(self, ensemble: Ensemble, level: float, threshold: float) -> None:
+        # Lines of a terminal have an end, those of a pipe or a file have none.
+        self._console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+        self._calibrated = ensemble.calibrated
+        self._columns = ["barrier (eV)"]
+        if ensemble.calibrated:
+            self._columns += [f"{100 * level:.3g} % interval", f"P(< {threshold:g} eV)"]
+
+    def crystal(self, found: CrystalFile) -> None:
+        """The hops of a crystal, in words where they lead, and what to take with care."""
+        prediction = found.prediction
+        self._say(f"{found.path}: crystal of {prediction.formula}, hops of {prediction.ion}")
+        rows = [
+            _Row(
+                (row.hop.label, f"{row.hop.length:.3f}"),
+                row.barrier,
+                _mark(row.barrier) + (BLOCKED if row.blocked else ""),
+            )
+            for row in prediction.hops
+        ]
+        self._table(("hop", "length (Å)"), rows)
+        for line in prediction.in_words():
+            self._say(line)
+        self._warn([(row.hop.label, row.barrier) for row in prediction.hops])
+        blocked = [
+            f"{row.hop.label} ({row.approach:.2f} Å)" for row in prediction.hops if row.blocked
+        ]
+        if blocked:
+            self._say(
+                f"{BLOCKED} passes an atom nearer than {TOO_CLOSE:g} Å, where no ion fits "
+                f"(--idpp bends paths): {_first(blocked)}"
+            )
+
+    def bands(self, found: Sequence[BandFile]) -> None:
+        """One table of all ready bands."""
+        every = [pair for file in found for pair in zip(file.bands, file.barriers, strict=True)]
+        rows = [
+            _Row((band.name, ion_of(band), f"{hop_length(band):.3f}"), barrier, _mark(barrier))
+            for band, barrier in every
+        ]
+        self._table(("band", "ion", "length (Å)"), rows)
+        single = [str(file.path) for file in found if file.single]
+        if single:
+            self._say(f"read as bands, atoms 0 to 4 being the images: {_first(single)}")
+        self._warn([(band.name, barrier) for band, barrier in every])
+
+    def uncalibrated(self) -> None:
+        """Say why there are no intervals, if there are none."""
+        if not self._calibrated:
+            self._say("no intervals: the weights hold no held-out predictions (train --folds does)")
+
+    def _table(self, columns: tuple[str, ...], rows: Sequence[_Row]) -> None:
+        table = Table()
+        marked = any(row.marks for row in rows)
+        for number, column in enumerate((*columns, *self._columns, *([""] if marked else []))):
+            # Names are what the rest is about: folded rather than cut where the line is short.
+            table.add_column(column, overflow="fold", no_wrap=number > 0)
+        for row in rows:
+            cells = [*row.cells, f"{row.barrier.value:.3f}"]
+            if self._calibrated:
+                cells += [_interval(row.barrier), _percent(row.barrier.below)]
+            table.add_row(*map(Text, (*cells, row.marks) if marked else cells))
+        self._console.print(table)
+
+    def _warn(self, rows: Sequence[tuple[str, Barrier]]) -> None:
+        """Say what is unlike the training records, the farthest first."""
+        outside = [(b.distance, name, b) for name, b in rows if b.outside and b.distance]
+        outside.sort(key=lambda row: row[0], reverse=True)
+        for distance, name, barrier in outside[:_NAMED]:
+            self._say(
+                f"{OUTSIDE} {name} is unlike the training records, {distance:.2g} times as far as "
+                f"95 % of held-out ones; nearest: {', '.join(barrier.nearest)}"
+            )
+        if len(outside) > _NAMED:
+            self._say(f"{OUTSIDE} and {len(outside) - _NAMED} more; --csv names all")
+
+    def _say(self, line: str) -> None:
+        self._console.print(Text(line), soft_wrap=True)
+
+
+def write_predictions(
+    found: Sequence[CrystalFile | BandFile | InputError],
+    ensemble: Ensemble,
+    level: float,
+    threshold: float,
+    *,
+    json: Path | None,
+    csv: Path | None,
+) -> None:
+    """Write what was predicted, for machines.
+
+    Args:
+        found: of every file, as :func:`training.predict_files.predict_files` gives it.
+        ensemble: what predicted.
+        level: of the intervals.
+        threshold: eV.
+        json: the file, or None: an object of ``crystals`` (:meth:`Prediction.as_dict` and the
+            file), ``bands``, ``failures`` and what predicted.
+        csv: the file, or None: :data:`COLUMNS`, names of nearest records with ``;`` in between.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    crystals = [one.as_dict() for one in found if isinstance(one, CrystalFile)]
+    bands = [row for one in found if isinstance(one, BandFile) for row in one.as_dicts()]
+    if json is not None:
+        about = {
+            "model": ensemble.name,
+            "members": len(ensemble.members),
+            "records": ensemble.records,
+            "calibrated": ensemble.calibrated,
+            "level": level,
+            "threshold_eV": threshold,
+        }
+        failures = [
+            {"file": str(error.file), "error": str(error)}
+            for error in found
+            if isinstance(error, InputError)
+        ]
+        write_json(json, {**about, "crystals": crystals, "bands": bands, "failures": failures})
+    if csv is not None:
+        rows = [
+            {"kind": "crystal", **crystal, **hop, "compound": crystal["formula"]}
+            for crystal in crystals
+            for hop in crystal["hops"]
+        ]
+        rows += [
+            {"kind": "band", **row, "hop": row["band"], "compound": row["system"]} for row in bands
+        ]
+        fixed = {"level": level if ensemble.calibrated else None, "threshold_eV": threshold}
+        write_csv(csv, COLUMNS, [_cells({**row, **fixed}) for row in rows])
+
+
+def _cells(row: dict[str, Any]) -> list[object]:
+    row = {**row, "nearest": ";".join(row["nearest"])}
+    return [row.get(column) for column in COLUMNS]
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _mark(barrier: Barrier) -> str:
+    return OUTSIDE if barrier.outside else ""
+
+
+def _interval(barrier: Barrier) -> str:
+    if barrier.low is None or barrier.high is None:
+        return "-"
+    return f"{rounded(barrier.low)} to {rounded(barrier.high)}"
+
+
+def _percent(share: float | None) -> str:
+    if share is None:
+        return "-"
+    if 0 < share < 0.01:
+        return "< 1 %"
+    return "> 99 %" if 0.99 < share < 1 else f"{100 * share:.0f} %"
