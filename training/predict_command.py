@@ -91,19 +91,22 @@ def predict(
     output = Output(ensemble, level, threshold)
     found = []
     settings = {"kind": kind, "level": level, "threshold": threshold, **how}
-    for one in predict_files(files, ensemble, **settings):
-        found.append(one)
-        if isinstance(one, CrystalFile):
-            output.crystal(one)
-        elif isinstance(one, InputError):
-            _tell(one, debug)
-    bands = [one for one in found if isinstance(one, BandFile)]
-    if bands:
-        output.bands(bands)
-    failed = sum(isinstance(one, InputError) for one in found)
-    if failed < len(found):
-        output.uncalibrated()
-    write_predictions(found, ensemble, level, threshold, json=json, csv=csv)
+    try:
+        for one in predict_files(files, ensemble, **settings):
+            found.append(one)
+            if isinstance(one, CrystalFile):
+                output.crystal(one)
+            elif isinstance(one, InputError):
+                _tell(one, debug)
+        bands = [one for one in found if isinstance(one, BandFile)]
+        if bands:
+            output.bands(bands)
+        failed = sum(isinstance(one, InputError) for one in found)
+        if failed < len(found):
+            output.uncalibrated()
+    finally:
+        # Also after an interruption, and where nobody reads the tables to their end.
+        write_predictions(found, ensemble, level, threshold, json=json, csv=csv)
     for path in (json, csv):
         if path is not None:
             click.echo(f"written to   {path}")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from pymatgen.core import Lattice, Molecule, Structure
 from torch_geometric.data import Batch
 
@@ -318,6 +319,26 @@ def test_a_bad_record_is_named(tmp_path: Path, weights: Path) -> None:
     write_bands(tmp_path / "bands.json", [bands[0], bad])
     line = refused("predict", tmp_path / "bands.json", "--weights", weights)
     assert_says(line, tmp_path / "bands.json", "record 'lonely'")
+
+
+def test_an_interruption_loses_nothing(
+    files: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: Any, **settings: Any) -> Any:
+        yield next(iter(predict_files(*args, **settings)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.predict_files.predict_files", interrupted)
+    words = [
+        str(files / "LiFePO4.cif"),
+        "--weights",
+        str(weights),
+        "--csv",
+        str(tmp_path / "o.csv"),
+    ]
+    result = CliRunner().invoke(command, words)
+    assert result.exit_code != 0
+    assert {row["compound"] for row in table(tmp_path / "o.csv")} == {"LiFePO4"}
 
 
 def test_files_from_python(files: Path, weights: Path) -> None:
