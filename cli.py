@@ -30,6 +30,7 @@ from training.neb.command import neb
 from training.options import RunOptions, free_folder, options
 from training.predict_command import predict
 from training.protocol_options import protocol_options
+from training.screen.command import screen
 
 if TYPE_CHECKING:
     from training.protocols import Protocol
@@ -258,7 +259,7 @@ def recipes(name: str | None, debug: bool) -> None:
         click.echo(f"{known:<{width}}  {load_recipe(known).summary}")
 
 
-for command in (predict, baseline, neb, report, benchmark):
+for command in (predict, screen, baseline, neb, report, benchmark):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from training.starter import starter_bands
 ROOT = Path(__file__).resolve().parents[1]
 
 PAGES = ("README.md", "docs/graphs.md", "docs/kernels.md", "docs/transfer.md", "docs/judging.md",
-         "docs/predict.md")  # fmt: skip
+         "docs/predict.md", "docs/screen.md", "docs/bands.md")  # fmt: skip
 
 
 def blocks(file: str, language: str) -> list[str]:

@@ -29,7 +29,7 @@ import hashlib
 import io
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -52,7 +52,7 @@ _STRUCTURES = re.compile(r".*(POSCAR|CONTCAR).*|.*\.(cif|vasp)", re.IGNORECASE)
 _CIF = re.compile(r"\.m?cif", re.IGNORECASE)
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     """One line of the table: where it is, and its cells by column."""
 
     place: str
@@ -77,18 +77,18 @@ def read_folder(folder: Path) -> tuple[str, Iterator[Band | InputError]]:
         content = sorted(f for f in folder.iterdir() if not f.name.startswith("."))
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", file=folder) from error
-    table = _find_table(content, folder)
+    table = find_table(content, folder)
     files = {f.name: f for f in content if _STRUCTURES.fullmatch(f.name)}
     if table is None:
         if not files:
             raise InputError("holds neither a table (targets.csv) nor structure files", file=folder)
-        rows = [_Row(repr(name), {"file": name}) for name in files]
+        rows = [Row(repr(name), {"file": name}) for name in files]
     else:
-        rows = _rows(table)
+        rows = table_rows(table)
         named = {row.cells.get("file", "") for row in rows}
         files.update((f.name, f) for f in content if f.name in named)
     read = [*files.values()] if table is None else [table, *files.values()]
-    return _fingerprint(read), _bands(rows, files, table or folder)
+    return _fingerprint(read), bands_of(rows, files, table or folder)
 
 
 def read_structure(path: Path) -> Cell:
@@ -122,7 +122,17 @@ def _fingerprint(files: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def _find_table(content: list[Path], folder: Path) -> Path | None:
+def holds_structures(content: list[Path]) -> bool:
+    """Whether a name among these is that of a structure file."""
+    return any(_STRUCTURES.fullmatch(f.name) and not f.is_dir() for f in content)
+
+
+def find_table(content: list[Path], folder: Path) -> Path | None:
+    """The table among the files of a folder, None without any.
+
+    Raises:
+        InputError: several could be it.
+    """
     tables = [f for f in content if f.suffix.lower() == ".csv"]
     chosen = [f for f in tables if f.name == "targets.csv"] or tables
     if len(chosen) > 1:
@@ -131,7 +141,12 @@ def _find_table(content: list[Path], folder: Path) -> Path | None:
     return chosen[0] if chosen else None
 
 
-def _rows(table: Path) -> list[_Row]:
+def table_rows(table: Path) -> list[Row]:
+    """The lines of a table; at least one.
+
+    Raises:
+        InputError: unreadable, without rows, or with other columns than :data:`COLUMNS`.
+    """
     try:
         # Spreadsheets put a byte order mark in front, hence "-sig".
         reader = csv.reader(io.StringIO(table.read_text("utf-8-sig"), newline=""), strict=True)
@@ -152,7 +167,7 @@ def _rows(table: Path) -> list[_Row]:
         if len(line) != len(header):
             problem = f"{len(line)} cells, but there are {len(header)} columns"
             raise InputError(problem, file=table, record=place)
-        rows.append(_Row(place, cells))
+        rows.append(Row(place, cells))
     return rows
 
 
@@ -173,12 +188,27 @@ def _check_header(header: list[str], table: Path) -> None:
         raise InputError("no column tells the structure file", file=table, field="file")
 
 
-def _bands(rows: list[_Row], files: dict[str, Path], table: Path) -> Iterator[Band | InputError]:
+def bands_of(
+    rows: list[Row],
+    files: dict[str, Path],
+    table: Path,
+    read: Callable[[Path], Cell] = read_structure,
+    what: str = "structure file",
+) -> Iterator[Band | InputError]:
+    """The band of every row, or what is wrong with it; then the files that no row names.
+
+    Args:
+        rows: of the table.
+        files: what bands are read from, by name.
+        table: what errors of a row name as the file.
+        read: makes a band of a file.
+        what: how errors call the files.
+    """
     names: dict[str, str] = {}
     used: dict[Path, str] = {}
     for row in rows:
         try:
-            path = _file_of(row, files)
+            path = _file_of(row, files, what)
             if path in used:
                 raise InputError(f"{path.name} is that of {used[path]} already", field="file")
             used[path] = row.place
@@ -188,7 +218,7 @@ def _bands(rows: list[_Row], files: dict[str, Path], table: Path) -> Iterator[Ba
             names[name] = row.place
             target = _target(row.cells.get("target_eV", ""))
             try:
-                cell = read_structure(path)
+                cell = read(path)
             except InputError as error:
                 raise error.at(record=row.place) from None
             yield Band(
@@ -203,11 +233,11 @@ def _bands(rows: list[_Row], files: dict[str, Path], table: Path) -> Iterator[Ba
             yield error.at(file=table, record=row.place)
     for path in files.values():
         if path not in used:
-            problem = f"structure file {path.name} is not in the table"
+            problem = f"{what} {path.name} is not in the table"
             yield InputError(problem, file=table, record=repr(path.name), field="file")
 
 
-def _file_of(row: _Row, files: dict[str, Path]) -> Path:
+def _file_of(row: Row, files: dict[str, Path], what: str) -> Path:
     file = row.cells.get("file", "")
     if file:
         if Path(file).name != file:
@@ -221,7 +251,7 @@ def _file_of(row: _Row, files: dict[str, Path]) -> Path:
     fitting = [f for f in files.values() if name in (f.name, _ENDINGS.sub("", f.name))]
     if len(fitting) != 1:
         found = ", ".join(f.name for f in fitting) or "none"
-        raise InputError(f"one structure file must have this name, found {found}", field="name")
+        raise InputError(f"one {what} must have this name, found {found}", field="name")
     return fitting[0]
 
 

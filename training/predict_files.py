@@ -62,7 +62,8 @@ class BandFile:
     def single(self) -> bool:
         """Whether it is a structure file, taken for a band because it looks like one or was said
         to be one."""
-        return [band.name for band in self.bands] == [str(self.path)]
+        named = [band.name for band in self.bands] == [str(self.path)]
+        return named and self.path.is_file()
 
     def as_dicts(self) -> list[dict[str, Any]]:
         """A dictionary for each band, ready for JSON."""

@@ -10,7 +10,9 @@ from linegraph.errors import InputError
 
 from .bands import Band
 from .folders import read_folder
+from .nebfolders import is_neb_data_set, is_neb_folder, read_neb_data_set, read_neb_folder
 from .records import ENDINGS, read_records
+from .trajectories import is_trajectory, read_trajectory
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +24,8 @@ class BandSet:
         skipped: what was left out and why, each with file, record and, if one is to blame, field.
         path: where they come from.
         fingerprint: SHA-256 in hex. Of a file, that of its bytes as they are (what ``sha256sum``
-            says); of a folder, a digest of the names and contents of its table and structures.
+            says); of a folder, a digest of the names and contents of its table and structures,
+            those in the subfolders of NEB runs too.
     """
 
     bands: list[Band]
@@ -36,7 +39,9 @@ def read_bands(path: str | PathLike[str], *, skip_bad: bool = False) -> BandSet:
 
     Args:
         path: a file in the published format (``.json``, ``.json.gz``; see
-            :mod:`training.records`) or a folder of structure files (see :mod:`training.folders`).
+            :mod:`training.records`), a folder of structure files (:mod:`training.folders`), a
+            VASP NEB folder or a folder of such (:mod:`training.nebfolders`), or an ASE trajectory
+            (:mod:`training.trajectories`).
         skip_bad: leave out records that cannot be used, instead of stopping at the first. Of two
             records with one name, the second is left out.
 
@@ -45,15 +50,22 @@ def read_bands(path: str | PathLike[str], *, skip_bad: bool = False) -> BandSet:
             that cannot be used (unless ``skip_bad``), or nothing left to use.
     """
     path = Path(path)
-    if path.is_dir():
+    if is_neb_folder(path):
+        fingerprint, found = read_neb_folder(path)
+    elif is_neb_data_set(path):
+        fingerprint, found = read_neb_data_set(path)
+    elif path.is_dir():
         fingerprint, found = read_folder(path)
     elif not path.exists():
         raise InputError("no such file or folder", file=path)
     elif path.name.lower().endswith(ENDINGS):
         fingerprint, found = read_records(path)
+    elif is_trajectory(path):
+        fingerprint, found = read_trajectory(path)
     else:
         raise InputError(
-            "expected a .json or .json.gz file of records, or a folder of structure files",
+            "expected a .json or .json.gz file of records, a folder of structure files or NEB "
+            "runs, or an ASE trajectory with a cell (.traj, .extxyz)",
             file=path,
         )
     bands: list[Band] = []

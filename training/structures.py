@@ -18,6 +18,7 @@ from .bands import IMAGES, Band, check_band
 from .folders import read_structure
 from .read import read_bands
 from .records import ENDINGS
+from .trajectories import is_trajectory
 
 #: What a structure file may be told to hold.
 Kind = Literal["band", "crystal"]
@@ -36,8 +37,8 @@ def read_given(
     """Read whatever there is to predict.
 
     Args:
-        path: a structure file (CIF, POSCAR, ...) of a crystal or of one band, or a data set of
-            bands (:func:`training.read.read_bands`).
+        path: a structure file (CIF, POSCAR, ...) of a crystal or of one band, or anything that
+            :func:`training.read.read_bands` takes: a data set, an NEB folder, a trajectory.
         kind: what a structure file holds; by default a band if it looks like one
             (:func:`looks_like_band`). A CIF that leaves atoms to symmetry is always a crystal.
         ion: element of the mobile ion, if it may be an unusual one.
@@ -49,13 +50,15 @@ def read_given(
         InputError: unreadable, or no bands where bands are to be.
     """
     path = Path(path)
-    data_set = path.is_dir() or path.name.lower().endswith(ENDINGS)
+    data_set = path.is_dir() or path.name.lower().endswith(ENDINGS) or is_trajectory(path)
     if data_set and kind != "crystal":
         return read_bands(path).bands
     if kind == "band":
         return [Band(str(path), read_structure(path))]
     if path.is_dir():
         raise InputError("is a folder; name the structure files in it", file=path)
+    if is_trajectory(path):
+        raise InputError("is a trajectory, the images of a band, and no crystal", file=path)
     if path.is_file() and path.suffix.lower() in _MOLECULES:
         raise InputError(
             "is of a format for molecules, without a cell; give a crystal, as CIF or POSCAR",

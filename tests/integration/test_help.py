@@ -16,7 +16,7 @@ from training.recipe import recipe_names
 
 COMMANDS = (
     "train", "pretrain", "evaluate", "predict", "hops", "data", "convert", "recipes", "benchmark",
-    "baseline", "neb", "report",
+    "baseline", "neb", "report", "screen",
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""The command ``screen``: barriers of all crystals in a folder, ranked."""

@@ -1,0 +1,212 @@
+"""Bands from structures in a row, such as the frames of an ASE trajectory.
+
+Every structure is one image of the whole cell: the same atoms in the same order, the first image
+the initial structure and the last one the final. The atom that moves farthest is the migrating
+ion; the band is the host of the first image and five images of that ion.
+
+- Exactly five images stay as they are. Of any other number, five places are taken at even
+  distances along the straight lines from image to image, the first and the last among them.
+- How the host relaxes on the way is dropped: a band has one host, as the published ones have.
+- Coordinates may be wrapped into the cell: the ion goes from image to image by the shortest way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linegraph.elements import SYMBOLS
+from linegraph.errors import InputError
+from linegraph.reading import as_cell
+from linegraph.structure import Cell
+
+from .bands import IMAGES, OVERLAP, Band, check_band
+from .jsonfile import check_name
+from .records import system_of
+
+#: Å; the entries of the lattice vectors of two images may differ by this much.
+CELL_TOL = 0.1
+
+#: Å; an ion that moves less than this has not left its site. Published hops are over 1.5 Å long.
+MIN_HOP = 0.5
+
+#: Another atom that moves more than this part of what the ion does is a second ion.
+SECOND = 0.5
+
+#: Formats of ASE by ending.
+_FORMATS = {".traj": "traj", ".extxyz": "extxyz", ".xyz": "extxyz"}
+
+_SHIFTS = np.array(list(product((-1.0, 0.0, 1.0), repeat=3)))
+
+
+def is_trajectory(path: Path) -> bool:
+    """Whether it is a file of frames with a cell: ``.traj``, ``.extxyz``, or ``.xyz`` with one."""
+    if not path.is_file() or path.suffix.lower() not in _FORMATS:
+        return False
+    if path.suffix.lower() != ".xyz":
+        return True
+    try:
+        with path.open("rb") as file:
+            file.readline()
+            return b"lattice=" in file.readline().lower()
+    except OSError:
+        return False
+
+
+def read_trajectory(path: Path) -> tuple[str, Iterator[Band | InputError]]:
+    """Read the frames of an ASE trajectory as the images of one band.
+
+    Args:
+        path: a ``.traj``, ``.extxyz`` or ``.xyz`` file. The band is called as the file is, without
+            the ending; it has no target.
+
+    Returns:
+        The SHA-256 (hex) of the file, and the band or what is wrong with it.
+
+    Raises:
+        InputError: ASE is missing, or the file cannot be read.
+    """
+    try:
+        from ase.io import read
+    except ImportError:
+        raise InputError("trajectories need ASE: pip install ase", file=path) from None
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", file=path) from error
+    try:
+        frames: Any = read(path, index=":", format=_FORMATS[path.suffix.lower()])
+    except Exception as error:  # its readers raise whatever they stumble over
+        reason = str(error).strip().splitlines()
+        raise InputError(
+            f"cannot be read as a trajectory ({reason[0] if reason else type(error).__name__})",
+            file=path,
+        ) from error
+    return digest, iter([_band(path, frames)])
+
+
+def _band(path: Path, frames: Sequence[object]) -> Band | InputError:
+    try:
+        name = check_name(path.stem)
+        images = []
+        for number, frame in enumerate(frames):
+            try:
+                images.append((f"frame {number}", as_cell(frame)))
+            except InputError as error:
+                raise error.at(record=f"frame {number}") from None
+        return Band(name, band_of_images(images), system=system_of(name))
+    except InputError as error:
+        return error.at(file=path)
+
+
+def band_of_images(images: Sequence[tuple[str, Cell]]) -> Cell:
+    """Make one band out of whole structures; see the top of this file.
+
+    Args:
+        images: from initial to final, each with what errors call it; three or more.
+
+    Returns:
+        The band: atoms 0..4 are the images of the ion, unwrapped, the rest is the host of the
+        first image in its order, on its lattice.
+
+    Raises:
+        InputError: fewer than three images; images of other atoms or another cell; no atom that
+            moves (:data:`MIN_HOP`) or two (:data:`SECOND`); a path that comes back to its start,
+            as where a trajectory holds several bands; or anything
+            :func:`training.bands.check_band` refuses. The message does not name the file.
+    """
+    if len(images) < 3:
+        raise InputError(f"a path has 3 images or more, found {len(images)}")
+    names, cells = [name for name, _ in images], [cell for _, cell in images]
+    for name, cell in images[1:]:
+        _check_alike(names[0], cells[0], name, cell)
+    first = cells[0]
+    steps = [_shortest(b.frac - a.frac, first) for a, b in pairwise(cells)]
+    ion = _farthest(np.sum(steps, axis=0) @ first.lattice, first)
+    # What has been added up is not wrapped, whatever the coordinates of the images are.
+    path = first.frac[ion] + np.cumsum([np.zeros(3), *(step[ion] for step in steps)], axis=0)
+    away = np.linalg.norm((path[1:] - path[0]) @ first.lattice, axis=1)
+    if away.min() < OVERLAP:
+        raise InputError(
+            f"in {names[1 + int(away.argmin())]} the ion (atom {ion}) is where it was in "
+            f"{names[0]}; give the images of one path, each once, and of several only the last"
+        )
+    host = first.without([ion])
+    frac = np.concatenate([_five(path, first), host.frac])
+    numbers = np.concatenate([np.full(IMAGES, first.numbers[ion]), host.numbers])
+    band = Cell(first.lattice, frac, numbers)
+    check_band(band)
+    return band
+
+
+def _check_alike(first_name: str, first: Cell, name: str, cell: Cell) -> None:
+    if len(cell) != len(first):
+        raise InputError(
+            f"{name} has {len(cell)} atoms, but {first_name} {len(first)}", field="elements"
+        )
+    others = np.flatnonzero(cell.numbers != first.numbers)
+    if len(others):
+        atom = int(others[0])
+        raise InputError(
+            f"atom {atom} is {_symbol(cell, atom)} in {name}, but "
+            f"{_symbol(first, atom)} in {first_name}; all images need the same order",
+            field="elements",
+        )
+    change = float(np.abs(cell.lattice - first.lattice).max())
+    if change > CELL_TOL:
+        raise InputError(
+            f"the cells of {first_name} and {name} differ by {change:.2f} Å; "
+            "all images need the same cell",
+            field="lattice",
+        )
+
+
+def _shortest(steps: NDArray[np.float64], cell: Cell) -> NDArray[np.float64]:
+    """Steps ``[N, 3]`` (fractional) to the nearest periodic image of where they lead."""
+    ways = (steps - np.rint(steps))[:, None] + _SHIFTS
+    nearest = np.linalg.norm(ways @ cell.lattice, axis=2).argmin(axis=1)
+    found: NDArray[np.float64] = ways[np.arange(len(ways)), nearest]
+    return found
+
+
+def _farthest(moves: NDArray[np.float64], cell: Cell) -> int:
+    """The one atom that hops, of moves ``[N, 3]`` in Å."""
+    lengths = np.linalg.norm(moves, axis=1)
+    order = np.argsort(-lengths, kind="stable")
+    ion = int(order[0])
+    if lengths[ion] < MIN_HOP:
+        raise InputError(
+            f"no atom hops: atom {ion} ({_symbol(cell, ion)}) moves farthest, by "
+            f"{lengths[ion]:.2f} Å from the first to the last image",
+            field="coords",
+        )
+    if len(order) > 1 and lengths[order[1]] >= SECOND * lengths[ion]:
+        second = int(order[1])
+        raise InputError(
+            f"which ion migrates? From the first to the last image atom {ion} "
+            f"({_symbol(cell, ion)}) moves {lengths[ion]:.2f} Å and atom {second} "
+            f"({_symbol(cell, second)}) {lengths[second]:.2f} Å",
+            field="coords",
+        )
+    return ion
+
+
+def _five(path: NDArray[np.float64], cell: Cell) -> NDArray[np.float64]:
+    """Five places ``[5, 3]`` on a path ``[M, 3]``, both fractional."""
+    if len(path) == IMAGES:
+        return path
+    lengths = np.linalg.norm(np.diff(path, axis=0) @ cell.lattice, axis=1)
+    along = np.concatenate([[0.0], np.cumsum(lengths)])
+    wanted = np.linspace(0.0, along[-1], IMAGES)
+    return np.stack([np.interp(wanted, along, axis) for axis in path.T], axis=1)
+
+
+def _symbol(cell: Cell, atom: int) -> str:
+    symbol: str = SYMBOLS[cell.numbers[atom] - 1]
+    return symbol
