@@ -140,25 +140,8 @@ def evaluate(
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--ion", metavar="ELEMENT", help="The ion that hops.  [default: the usual one in it]")
-@click.option(
-    "--max-length", type=float, help="Longest hop, Å.  [default: 5, or just above the shortest]"
-)
-@click.option(
-    "--empty-site",
-    "empty_sites",
-    nargs=3,
-    type=float,
-    multiple=True,
-    metavar="X Y Z",
-    help="A vacant site an ion may hop to, fractional; repeatable, one of each kind is enough.",
-)
-@click.option("--min-width", type=float, default=8.0, help="Least distance of periodic images, Å.")
-@click.option(
-    "--idpp", is_flag=True, help="Bend paths around atoms (needs ase) instead of straight."
-)
+@options("ion", "max_length", "empty_sites", "min_width", "idpp")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the bands (.json, .json.gz).")
-@options()
 def hops(
     file: Path,
     ion: str | None,

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
 from numpy.typing import NDArray
 from rich.progress import Progress
@@ -22,6 +21,7 @@ from linegraph.embedding import values_and_embeddings
 from linegraph.ensemble import Ensemble, save_ensemble
 from linegraph.errors import InputError
 from linegraph.intervals import calibrate
+from linegraph.prediction import usable_device
 from linegraph.weights import Weights, load_weights
 
 from .batches import EpochBatches, loader
@@ -160,9 +160,7 @@ def _seen_by_all(
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """``[k, n]`` predictions in eV and ``[k, n, H]`` embeddings of all records by all models."""
     count = len(graphs.graphs)
-    where = machine.device
-    if where == "auto":
-        where = "cuda" if torch.cuda.is_available() else "cpu"
+    where = usable_device(machine.device)
     models = [one.model.to(where) for one in weights]
     values: dict[int, NDArray[np.float64]] = {}
     embeddings: dict[int, NDArray[np.float32]] = {}

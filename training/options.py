@@ -133,6 +133,48 @@ def options(*names: str) -> Any:
             type=click.IntRange(0),
             help="Processes that build graphs and feed batches.  [default: chosen by size]",
         ),
+        "ion": click.option(
+            "--ion", metavar="ELEMENT", help="The ion that hops.  [default: the usual one in it]"
+        ),
+        "weights": click.option(
+            "--weights",
+            type=click.Path(path_type=Path),
+            help="Run folder of a training, or a .safetensors file.  "
+            "[default: the weights shipped]",
+        ),
+        "max_length": click.option(
+            "--max-length",
+            type=float,
+            help="Longest hop, Å.  [default: 5, or just above the shortest]",
+        ),
+        "empty_sites": click.option(
+            "--empty-site",
+            "empty_sites",
+            nargs=3,
+            type=float,
+            multiple=True,
+            metavar="X Y Z",
+            help="A vacant site an ion may hop to, fractional; repeatable, one of each kind is "
+            "enough.",
+        ),
+        "min_width": click.option(
+            "--min-width", type=float, default=8.0, help="Least distance of periodic images, Å."
+        ),
+        "idpp": click.option(
+            "--idpp", is_flag=True, help="Bend paths around atoms (needs ase) instead of straight."
+        ),
+        "level": click.option(
+            "--level",
+            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            default=0.9,
+            help="How often the intervals are to hold the barrier.",
+        ),
+        "threshold": click.option(
+            "--threshold",
+            type=click.FloatRange(0, min_open=True),
+            default=0.65,
+            help="The probability of a barrier below this is given, eV.",
+        ),
         "debug": click.option("--debug", is_flag=True, help="Show tracebacks."),
     }
     of_run = [field.name for field in fields(RunOptions)]

@@ -18,49 +18,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--ion", metavar="ELEMENT", help="The ion that hops.  [default: the usual one in it]")
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    help="Run folder of a training, or a .safetensors file.  [default: the weights shipped]",
-)
 @click.option(
     "--as",
     "kind",
     type=click.Choice(["band", "crystal"]),
     help="What structure files hold.  [default: a band if the first five atoms lie on a path]",
 )
-@click.option(
-    "--max-length", type=float, help="Longest hop, Å.  [default: 5, or just above the shortest]"
-)
-@click.option(
-    "--empty-site",
-    "empty_sites",
-    nargs=3,
-    type=float,
-    multiple=True,
-    metavar="X Y Z",
-    help="A vacant site an ion may hop to, fractional; repeatable, one of each kind is enough.",
-)
-@click.option("--min-width", type=float, default=8.0, help="Least distance of periodic images, Å.")
-@click.option(
-    "--idpp", is_flag=True, help="Bend paths around atoms (needs ase) instead of straight."
-)
-@click.option(
-    "--level",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.9,
-    help="How often the intervals are to hold the barrier.",
-)
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, min_open=True),
-    default=0.65,
-    help="The probability of a barrier below this is given, eV.",
-)
 @click.option("--json", type=click.Path(path_type=Path), help="Write everything to this file.")
 @click.option("--csv", type=click.Path(path_type=Path), help="Write a row for each hop.")
-@options("device")
+@options(
+    "ion", "weights", "max_length", "empty_sites", "min_width", "idpp", "level", "threshold",
+    "device",
+)  # fmt: skip
 def predict(
     files: tuple[Path, ...],
     weights: Path | None,

@@ -69,6 +69,7 @@ class ImageCalculator(_Calculator):
         try:
             free_energy = float(self.shared.get_property("free_energy", self.atoms))
         except calculator.PropertyNotImplementedError:
+            # Few potentials know one apart; optimisers ask for it all the same.
             free_energy = energy
         if not (np.isfinite(forces).all() and np.isfinite([energy, free_energy]).all()):
             raise CalculationFailed("energy or forces are NaN or infinite")

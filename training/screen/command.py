@@ -24,12 +24,6 @@ _WIDE = 1000
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--ion", metavar="ELEMENT", help="The ion that hops.  [default: the usual one in it]")
-@click.option(
-    "--weights",
-    type=click.Path(path_type=Path),
-    help="Run folder of a training, or a .safetensors file.  [default: the weights shipped]",
-)
 @click.option(
     "--max-length",
     type=click.FloatRange(0, 20, min_open=True),
@@ -42,24 +36,9 @@ _WIDE = 1000
     help="Least distance of periodic images, Å.",
 )
 @click.option(
-    "--idpp", is_flag=True, help="Bend paths around atoms (needs ase) instead of straight."
-)
-@click.option(
-    "--level",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.9,
-    help="How often the intervals are to hold the barrier.",
-)
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, min_open=True),
-    default=0.65,
-    help="The probability of a barrier below this is given, eV.",
-)
-@click.option(
     "--workers", type=click.IntRange(1), help="Processes at a time.  [default: one for each core]"
 )
-@options("out", "resume", "device")
+@options("ion", "weights", "idpp", "level", "threshold", "out", "resume", "device")
 def screen(folder: Path, out: Path | None, resume: bool, debug: bool, **how: Any) -> None:
     """Predict barriers of all crystals in FOLDER, and rank them by where the ion gets through.
 
