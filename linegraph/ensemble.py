@@ -15,6 +15,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from .barrier import Barrier
+from .devices import usable_device
 from .domain import Domain
 from .embedding import head_of, head_width, values_and_embeddings
 from .errors import InputError
@@ -25,6 +26,7 @@ from .paths import views
 from .weights import (
     ENSEMBLE,
     check_finite,
+    check_intact,
     fitting,
     load_weights,
     model_of,
@@ -112,11 +114,7 @@ class Ensemble:
                 position); a level that is not between 0 and 1, or higher than so few held-out
                 records support; no such device.
         """
-        where = device
-        if device == "auto":
-            where = "cuda" if torch.cuda.is_available() else "cpu"
-        elif device.startswith("cuda") and not torch.cuda.is_available():
-            raise InputError("no CUDA device is available here; use cpu", field="device")
+        where = usable_device(device)
         for member in self.members:
             member.to(where)
         found: list[Barrier] = []
@@ -230,7 +228,9 @@ def load_ensemble(path: str | PathLike[str] | None = None) -> Ensemble:
     if about.get("format") == FORMAT:
         check_finite(state, file)
         with fitting(file):
-            return _ensemble(about, state)
+            ensemble = _ensemble(about, state)
+        check_intact(about, state, file)
+        return ensemble
     one = load_weights(file)
     if one.outputs or not hasattr(one.model, "head"):
         raise InputError(

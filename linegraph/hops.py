@@ -18,7 +18,7 @@ from .elements import SYMBOLS, Z_OF
 from .errors import InputError
 from .neighbors import Neighbors, radius_neighbors, shell_neighbors
 from .reading import as_cell
-from .sites import Crystal, Sites, primitive, sites_of
+from .sites import Crystal, Sites, places_given, primitive, sites_of
 from .structure import Cell
 
 #: Ions that may be guessed to be the mobile one: those of the published barriers.
@@ -61,6 +61,7 @@ class Hop:
         end: fractional coordinates of the final site, in its cell.
         copies: all hops of the given cell that symmetry makes of this one, itself included, each
             in one direction.
+        empty: whether the initial and the final site are empty ones.
     """
 
     label: str
@@ -73,6 +74,7 @@ class Hop:
     start: Triple
     end: Triple
     copies: tuple[Copy, ...] = field(repr=False)
+    empty: tuple[bool, bool] = (False, False)
 
     @property
     def multiplicity(self) -> int:
@@ -101,7 +103,7 @@ def hops(
             other, 1.1 times their shortest distance.
         empty_sites: ``[M, 3]`` fractional coordinates in the given cell of vacant sites that take
             part. One of each kind is enough, symmetry makes the others. With them, the ion need
-            not be in the structure.
+            not be in the structure. :func:`linegraph.empty_sites.find_empty_sites` proposes some.
         symprec: tolerance for symmetry, Å.
         clearance: Å that other sites of the ion keep from the straight path; 0 keeps all hops.
 
@@ -118,7 +120,7 @@ def hops(
     if not clearance >= 0:
         raise InputError(f"expected 0 Å or more, got {clearance}", field="clearance")
     cell = as_cell(structure)
-    empty = _sites_given(empty_sites)
+    empty = places_given(empty_sites)
     ion = mobile_ion(cell) if ion is None else ion
     if ion not in Z_OF:
         raise InputError(f"{ion!r} is no element", field="ion")
@@ -169,17 +171,6 @@ def _check(field: str, value: float, largest: float) -> None:
         raise InputError(
             f"expected more than 0 and at most {largest:g} Å, got {value}", field=field
         )
-
-
-def _sites_given(empty_sites: ArrayLike | None) -> NDArray[np.float64]:
-    try:
-        empty = np.array([] if empty_sites is None else empty_sites, dtype=np.float64)
-        empty = empty.reshape(-1, 3) if empty.size == 0 or empty.shape == (3,) else empty
-    except (TypeError, ValueError):
-        raise InputError("not an array of numbers", field="empty_sites") from None
-    if empty.ndim != 2 or empty.shape[1] != 3 or not np.isfinite(empty).all():
-        raise InputError("expected three finite numbers for each site", field="empty_sites")
-    return empty
 
 
 def _orbits(pairs: Neighbors, sites: Sites, crystal: Crystal) -> Iterator[list[int]]:
@@ -270,6 +261,7 @@ def _hop(cell: Cell, ion: str, sites: Sites, copies: NDArray[np.int64]) -> Hop:
         _triple(start),
         _triple(end),
         tuple((i, j, a, b, c) for i, j, a, b, c in copies.tolist()),
+        (initial >= len(cell), final >= len(cell)),
     )
 
 

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .elements import Z_OF
 from .errors import InputError
@@ -59,6 +59,11 @@ class Crystal(NamedTuple):
         """Offsets ``[..., 3]`` that are periods of the given cell, in terms of its lattice."""
         size, adjugate = self._adjugate()
         return (offset @ adjugate) // size
+
+    def moved(self, place: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``[G, 3]`` where the operations take a place ``[3]``."""
+        places: NDArray[np.float64] = self.rotations @ place + self.translations
+        return places
 
     def _adjugate(self) -> tuple[int, NDArray[np.int64]]:
         size = round(float(np.linalg.det(self.periods)))
@@ -164,6 +169,32 @@ def sites_of(given: Cell, crystal: Crystal, ion: str, empty: NDArray[np.float64]
     )
 
 
+def places_given(empty_sites: ArrayLike | None) -> NDArray[np.float64]:
+    """Empty sites as a user gives them, ``[M, 3]``: none, one, or several.
+
+    Raises:
+        InputError: not three finite numbers for each.
+    """
+    try:
+        empty = np.array([] if empty_sites is None else empty_sites, dtype=np.float64)
+        empty = empty.reshape(-1, 3) if empty.size == 0 or empty.shape == (3,) else empty
+    except (TypeError, ValueError):
+        raise InputError("not an array of numbers", field="empty_sites") from None
+    if empty.ndim != 2 or empty.shape[1] != 3 or not np.isfinite(empty).all():
+        raise InputError("expected three finite numbers for each site", field="empty_sites")
+    return empty
+
+
+def orbit_of(place: NDArray[np.float64], crystal: Crystal) -> NDArray[np.float64]:
+    """The sites ``[K, 3]`` of the primitive cell that symmetry makes of one of them ``[3]``."""
+    lattice = crystal.cell.lattice
+    apart = crystal.moved(place) - place
+    apart -= np.rint(apart)
+    # The middle of the copies that should be one: exactly on the symmetry element.
+    middle = place + apart[np.linalg.norm(apart @ lattice, axis=1) < SAME_PLACE].mean(axis=0)
+    return _others(crystal.moved(middle), np.zeros((0, 3)), lattice)
+
+
 def _spglib() -> Any:
     try:
         return import_module("spglib")
@@ -208,17 +239,7 @@ def _equivalent(places: NDArray[np.float64], crystal: Crystal) -> NDArray[np.flo
     lattice, atoms = crystal.cell.lattice, crystal.cell.frac
     sites = np.zeros((0, 3))
     for number, place in enumerate(places):
-        apart = _apply(crystal, place) - place
-        apart -= np.rint(apart)
-        # The middle of the copies that should be one: exactly on the symmetry element.
-        middle = place + apart[np.linalg.norm(apart @ lattice, axis=1) < SAME_PLACE].mean(axis=0)
-        orbit: list[NDArray[np.float64]] = []
-        for copy in _apply(crystal, middle):
-            apart = copy - np.array([*sites, *orbit]).reshape(-1, 3)
-            apart -= np.rint(apart)
-            if (np.linalg.norm(apart @ lattice, axis=1) >= SAME_PLACE).all():
-                orbit.append(copy)
-        sites = np.array([*sites, *orbit]).reshape(-1, 3)
+        sites = np.concatenate([sites, _others(orbit_of(place, crystal), sites, lattice)])
         every = np.concatenate([atoms, sites])
         near = closest_pair(Cell(lattice, every, np.ones(len(every))), TOO_NEAR)
         if near:
@@ -230,10 +251,17 @@ def _equivalent(places: NDArray[np.float64], crystal: Crystal) -> NDArray[np.flo
     return sites
 
 
-def _apply(crystal: Crystal, place: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``[G, 3]`` where the operations take a place ``[3]``."""
-    moved: NDArray[np.float64] = crystal.rotations @ place + crystal.translations
-    return moved
+def _others(
+    places: NDArray[np.float64], known: NDArray[np.float64], lattice: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Those of some places ``[M, 3]`` that are neither known ones nor given twice."""
+    kept: list[NDArray[np.float64]] = []
+    for place in places:
+        apart = place - np.array([*known, *kept]).reshape(-1, 3)
+        apart -= np.rint(apart)
+        if (np.linalg.norm(apart @ lattice, axis=1) >= SAME_PLACE).all():
+            kept.append(place)
+    return np.array(kept).reshape(-1, 3)
 
 
 def _moved(cell: Cell, crystal: Crystal) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

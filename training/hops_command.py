@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from numpy.typing import ArrayLike
 
+from linegraph.empty_sites import EmptySite, with_found
 from linegraph.errors import InputError
 from linegraph.hops import CLEARANCE, Hop, hops
 from linegraph.prediction import formula_of
@@ -32,6 +33,18 @@ class FoundHop(NamedTuple):
     approach: float
 
 
+class FoundHops(NamedTuple):
+    """What there is in a structure file.
+
+    Attributes:
+        hops: sorted by length.
+        empty_sites: those that were found; None if none were looked for.
+    """
+
+    hops: list[FoundHop]
+    empty_sites: tuple[EmptySite, ...] | None
+
+
 def find_hops(
     path: str | PathLike[str],
     out: str | Path | None = None,
@@ -39,26 +52,25 @@ def find_hops(
     ion: str | None = None,
     max_length: float | None = None,
     empty_sites: ArrayLike | None = None,
+    find_empty_sites: bool = False,
     symprec: float = 1e-2,
     clearance: float = CLEARANCE,
     min_width: float = MIN_WIDTH,
     idpp: bool = False,
-) -> list[FoundHop]:
+) -> FoundHops:
     """Find the distinct hops of a structure and make their bands.
 
     Args:
         path: a structure file that pymatgen reads.
         out: a file (``.json``, ``.json.gz``) to write the bands to, as ``predict`` reads them.
-        ion: see :func:`linegraph.hops.hops`, as for the next four.
+        ion: see :func:`linegraph.hops.hops`, as for the next five.
         max_length: Å.
         empty_sites: fractional coordinates.
+        find_empty_sites: look for more (:func:`linegraph.empty_sites.find_empty_sites`).
         symprec: Å.
         clearance: Å.
         min_width: see :func:`linegraph.supercell.band_of`, Å.
         idpp: see there.
-
-    Returns:
-        The hops, sorted by length.
 
     Raises:
         InputError: whatever is wrong, naming the file.
@@ -67,9 +79,10 @@ def find_hops(
     try:
         cell = as_cell(path)
         system = formula_of(cell)
+        empty, new = with_found(cell, ion, empty_sites, find_empty_sites, symprec)
         found = []
         for number, hop in enumerate(
-            hops(cell, ion, max_length, empty_sites, symprec, clearance=clearance), start=1
+            hops(cell, ion, max_length, empty, symprec, clearance=clearance), start=1
         ):
             band = band_of(cell, hop, min_width, idpp)
             record = Band(f"{system}_{number}", band, system=system)
@@ -78,4 +91,4 @@ def find_hops(
         raise error.at(file=path) from None
     if out is not None:
         write_bands(out, [row.band for row in found])
-    return found
+    return FoundHops(found, new)

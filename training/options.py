@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
+from .files import holds_nothing
+from .stopping import exit_code, stopped
+
 if TYPE_CHECKING:
     from .fit import Machine
     from .recipe import Recipe
-
-#: Exit code of a program that was stopped from outside, as shells have it.
-INTERRUPTED = 130
 
 
 class RunArguments(TypedDict):
@@ -76,6 +76,9 @@ class RunOptions:
 def run_folder(out: Path | None, resume: bool, name: str) -> Iterator[Path]:
     """The folder of a run that can be gone on with; says how, if the block is interrupted.
 
+    With ``resume`` a folder that holds nothing will do, too: a run that was killed early may not
+    have got any further.
+
     Args:
         out: as the user has it; by default ``runs/NAME``, or the first free name like it.
         resume: whether it is to be gone on with.
@@ -84,14 +87,16 @@ def run_folder(out: Path | None, resume: bool, name: str) -> Iterator[Path]:
     if resume and out is None:
         raise click.UsageError("--resume needs --out, the run to go on with")
     folder = out or free_folder(Path("runs") / name)
+    if resume and holds_nothing(folder):
+        click.echo(f"there is no run in {folder} yet: it begins", err=True)
     try:
         yield folder
-    except KeyboardInterrupt:
-        if not (folder / "config.yaml").is_file():
+    except (KeyboardInterrupt, Exception) as error:
+        if not stopped(error):
             raise
         again = f"the same command with --resume --out {folder} goes on"
         click.echo(f"interrupted; {again}", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
+        raise click.exceptions.Exit(exit_code()) from None
 
 
 def options(*names: str) -> Any:
@@ -156,6 +161,11 @@ def options(*names: str) -> Any:
             metavar="X Y Z",
             help="A vacant site an ion may hop to, fractional; repeatable, one of each kind is "
             "enough.",
+        ),
+        "find_empty_sites": click.option(
+            "--find-empty-sites",
+            is_flag=True,
+            help="Look for vacant sites (needs pymatgen-analysis-defects).",
         ),
         "min_width": click.option(
             "--min-width", type=float, default=8.0, help="Least distance of periodic images, Å."

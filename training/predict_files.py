@@ -10,18 +10,18 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
+from linegraph.devices import usable_device
+from linegraph.empty_sites import load_finder
 from linegraph.ensemble import Barrier
 from linegraph.errors import InputError
+from linegraph.predicted import Prediction, barrier_as_dict
 from linegraph.prediction import (
     LEVEL,
     THRESHOLD,
-    Prediction,
     Weights,
-    barrier_as_dict,
     named,
     predict,
     predict_bands,
-    usable_device,
     usable_weights,
 )
 from linegraph.structure import Cell
@@ -88,6 +88,7 @@ def predict_files(
     ion: str | None = None,
     max_length: float | None = None,
     empty_sites: ArrayLike | None = None,
+    find_empty_sites: bool = False,
     min_width: float = MIN_WIDTH,
     idpp: bool = False,
     level: float = LEVEL,
@@ -100,9 +101,10 @@ def predict_files(
         files: structure files of crystals or of one band each, or data sets of bands.
         weights: see :func:`linegraph.predict`, as for the rest.
         kind: what structure files hold; by default what they look like.
-        ion: of crystals, as for the next four.
+        ion: of crystals, as for the next five.
         max_length: Å.
         empty_sites: fractional coordinates.
+        find_empty_sites: whether more are looked for.
         min_width: Å.
         idpp: whether paths are bent.
         level: of the intervals.
@@ -113,8 +115,10 @@ def predict_files(
         For each file in turn what was predicted, or what is wrong with it, naming the file.
 
     Raises:
-        InputError: unusable weights or device.
+        InputError: unusable weights or device, or the finder of empty sites is missing.
     """
+    if find_empty_sites:
+        load_finder()
     ensemble, device = usable_weights(weights), usable_device(device)
     for path in map(Path, files):
         try:
@@ -126,6 +130,7 @@ def predict_files(
                     weights=ensemble,
                     max_length=max_length,
                     empty_sites=empty_sites,
+                    find_empty_sites=find_empty_sites,
                     min_width=min_width,
                     idpp=idpp,
                     level=level,

@@ -44,6 +44,23 @@ def test_longer_hops_empty_sites_and_bent_paths(crystal: Path) -> None:
     assert rows(linegraph("hops", crystal, "--max-length", 3, "--idpp").output)
 
 
+def test_empty_sites_are_found(crystal: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pymatgen.analysis.defects")
+    none = linegraph("hops", crystal, "--max-length", 3, "--find-empty-sites").output
+    assert "no empty site is found that has room for the ion" in none
+    assert len(rows(none)) == 1
+    structure = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(4.62), ["O", "Li"], [[0, 0, 0], [0.25] * 3]
+    )
+    structure.to(filename=str(tmp_path / "Li2O.cif"))
+    found = linegraph(
+        "hops", tmp_path / "Li2O.cif", "--max-length", 2.1, "--find-empty-sites"
+    ).output
+    assert "empty1 at 0 0 0.5 (4 in the cell): 8 Li at 2.00 Å, 6 O at 2.31 Å" in found
+    (row,) = [line for line in found.splitlines() if "Li2O_1" in line]
+    assert_says(row, "Li1-empty1-1", "2.001", "32")
+
+
 def rows(shown: str) -> list[str]:
     return [line for line in shown.splitlines() if "Li3ClO_" in line]
 

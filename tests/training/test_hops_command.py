@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pymatgen.core import Lattice, Structure
 
 from linegraph import Cell, InputError
 from training.hops_command import find_hops
@@ -21,7 +22,8 @@ def olivine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_hops_and_their_bands(olivine: Path, tmp_path: Path) -> None:
-    found = find_hops(olivine, tmp_path / "bands.json.gz")
+    found, sites = find_hops(olivine, tmp_path / "bands.json.gz")
+    assert sites is None
     assert [row.band.name for row in found] == ["LiFePO4_1", "LiFePO4_2"]
     assert [row.band.system for row in found] == ["LiFePO4", "LiFePO4"]
     assert [row.hop.length for row in found] == pytest.approx([3.005, 4.692], abs=1e-3)
@@ -32,9 +34,9 @@ def test_hops_and_their_bands(olivine: Path, tmp_path: Path) -> None:
 
 
 def test_options_reach_the_search(olivine: Path) -> None:
-    assert len(find_hops(olivine, max_length=3.5)) == 1
-    assert len(find_hops(olivine, max_length=3.5, min_width=4.0)[0].band.cell) == 28 + 3
-    assert [row.hop.ion for row in find_hops(olivine, ion="Fe", max_length=4.0)] == ["Fe"]
+    assert len(find_hops(olivine, max_length=3.5).hops) == 1
+    assert len(find_hops(olivine, max_length=3.5, min_width=4.0).hops[0].band.cell) == 28 + 3
+    assert [row.hop.ion for row in find_hops(olivine, ion="Fe", max_length=4.0).hops] == ["Fe"]
 
 
 def test_problems_name_the_file(olivine: Path, tmp_path: Path) -> None:
@@ -42,3 +44,28 @@ def test_problems_name_the_file(olivine: Path, tmp_path: Path) -> None:
         find_hops(olivine, max_length=1.0)
     with pytest.raises(InputError, match=r"bands\.txt: the name must end in \.json"):
         find_hops(olivine, tmp_path / "bands.txt")
+
+
+def test_hops_over_sites_that_are_found(tmp_path: Path) -> None:
+    pytest.importorskip("pymatgen.analysis.defects")
+    spinel = tmp_path / "spinel.cif"
+    structure("LiMn2O4").to(str(spinel))
+    found, sites = find_hops(spinel, find_empty_sites=True, max_length=2.0)
+    assert sites is not None
+    assert [(site.name, site.multiplicity) for site in sites] == [("empty1", 16)]
+    assert [row.hop.label for row in found] == ["Li1-empty1-1"]
+    # With 8b, which a user names, 16c is the second kind.
+    found, sites = find_hops(
+        spinel, empty_sites=[[0.5, 0.5, 0.5]], find_empty_sites=True, max_length=2.0
+    )
+    assert sites is not None
+    assert [site.name for site in sites] == ["empty2"]
+    assert found[0].hop.label == "Li1-empty2-1"
+
+
+def test_no_site_at_all(tmp_path: Path) -> None:
+    pytest.importorskip("pymatgen.analysis.defects")
+    metal = tmp_path / "metal.cif"
+    Structure(Lattice.cubic(2.87), ["Fe", "Fe"], [[0] * 3, [0.5] * 3]).to(str(metal))
+    with pytest.raises(InputError, match=r"metal\.cif, field ion: .* no Li .* nor an empty site"):
+        find_hops(metal, ion="Li", find_empty_sites=True)
