@@ -26,9 +26,14 @@ if TYPE_CHECKING:
 )
 @click.option("--json", type=click.Path(path_type=Path), help="Write everything to this file.")
 @click.option("--csv", type=click.Path(path_type=Path), help="Write a row for each hop.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path),
+    help="Write a page with all hops in 3D, what percolates, and the numbers (needs plotly).",
+)
 @options(
-    "ion", "weights", "max_length", "empty_sites", "min_width", "idpp", "level", "threshold",
-    "device",
+    "ion", "weights", "max_length", "empty_sites", "find_empty_sites", "min_width", "idpp",
+    "level", "threshold", "device",
 )  # fmt: skip
 def predict(
     files: tuple[Path, ...],
@@ -38,6 +43,7 @@ def predict(
     threshold: float,
     json: Path | None,
     csv: Path | None,
+    html: Path | None,
     debug: bool,
     **how: Any,
 ) -> None:
@@ -51,10 +57,13 @@ def predict(
 
     from .predict_files import BandFile, CrystalFile, predict_files
     from .predict_output import Output, write_predictions
+    from .viewer.scene import check_plotly
 
-    for path in (json, csv):
+    for path in (json, csv, html):
         if path is not None and not path.absolute().parent.is_dir():
             raise InputError("cannot be written (no such folder)", file=path)
+    if html is not None:
+        check_plotly()
     ensemble = usable_weights(weights)
     how["empty_sites"] = how["empty_sites"] or None
     output = Output(ensemble, level, threshold)
@@ -75,8 +84,8 @@ def predict(
             output.uncalibrated()
     finally:
         # Also after an interruption, and where nobody reads the tables to their end.
-        write_predictions(found, ensemble, level, threshold, json=json, csv=csv)
-    for path in (json, csv):
+        write_predictions(found, ensemble, level, threshold, json=json, csv=csv, html=html)
+    for path in (json, csv, html):
         if path is not None:
             click.echo(f"written to   {path}")
     if failed:

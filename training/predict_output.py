@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from linegraph.empty_sites import empty_sites_in_words
 from linegraph.ensemble import Barrier, Ensemble
 from linegraph.errors import InputError
 from linegraph.levels import rounded
-from linegraph.prediction import TOO_CLOSE
+from linegraph.predicted import TOO_CLOSE, Prediction
 
 from .data import hop_length, ion_of
 from .files import write_csv, write_json
@@ -32,6 +33,9 @@ OUTSIDE, BLOCKED = "*", "!"
 
 #: So many are named one by one, the rest is counted.
 _NAMED = 5
+
+#: Where the others are.
+_REST = "--csv names all"
 
 _WIDE = 1000
 
@@ -67,35 +71,32 @@ class Output:
             _Row(
                 (row.hop.label, f"{row.hop.length:.3f}"),
                 row.barrier,
-                _mark(row.barrier) + (BLOCKED if row.blocked else ""),
+                mark_of(row.barrier) + (BLOCKED if row.blocked else ""),
             )
             for row in prediction.hops
         ]
+        if prediction.empty_sites is not None:
+            for line in empty_sites_in_words(prediction.empty_sites):
+                self._say(line)
         self._table(("hop", "length (Å)"), rows)
         for line in prediction.in_words():
             self._say(line)
-        self._warn([(row.hop.label, row.barrier) for row in prediction.hops])
-        blocked = [
-            f"{row.hop.label} ({row.approach:.2f} Å)" for row in prediction.hops if row.blocked
-        ]
-        if blocked:
-            self._say(
-                f"{BLOCKED} passes an atom nearer than {TOO_CLOSE:g} Å, where no ion fits "
-                f"(--idpp bends paths): {_first(blocked)}"
-            )
+        for line in cautions(prediction):
+            self._say(line)
 
     def bands(self, found: Sequence[BandFile]) -> None:
         """One table of all ready bands."""
         every = [pair for file in found for pair in zip(file.bands, file.barriers, strict=True)]
         rows = [
-            _Row((band.name, ion_of(band), f"{hop_length(band):.3f}"), barrier, _mark(barrier))
+            _Row((band.name, ion_of(band), f"{hop_length(band):.3f}"), barrier, mark_of(barrier))
             for band, barrier in every
         ]
         self._table(("band", "ion", "length (Å)"), rows)
         single = [str(file.path) for file in found if file.single]
         if single:
             self._say(f"read as bands, atoms 0 to 4 being the images: {_first(single)}")
-        self._warn([(band.name, barrier) for band, barrier in every])
+        for line in far_away([(band.name, barrier) for band, barrier in every]):
+            self._say(line)
 
     def uncalibrated(self) -> None:
         """Say why there are no intervals, if there are none."""
@@ -111,21 +112,9 @@ class Output:
         for row in rows:
             cells = [*row.cells, f"{row.barrier.value:.3f}"]
             if self._calibrated:
-                cells += [_interval(row.barrier), _percent(row.barrier.below)]
+                cells += [interval_text(row.barrier), percent_text(row.barrier.below)]
             table.add_row(*map(Text, (*cells, row.marks) if marked else cells))
         self._console.print(table)
-
-    def _warn(self, rows: Sequence[tuple[str, Barrier]]) -> None:
-        """Say what is unlike the training records, the farthest first."""
-        outside = [(b.distance, name, b) for name, b in rows if b.outside and b.distance]
-        outside.sort(key=lambda row: row[0], reverse=True)
-        for distance, name, barrier in outside[:_NAMED]:
-            self._say(
-                f"{OUTSIDE} {name} is unlike the training records, {distance:.2g} times as far as "
-                f"95 % of held-out ones; nearest: {', '.join(barrier.nearest)}"
-            )
-        if len(outside) > _NAMED:
-            self._say(f"{OUTSIDE} and {len(outside) - _NAMED} more; --csv names all")
 
     def _say(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True)
@@ -139,8 +128,9 @@ def write_predictions(
     *,
     json: Path | None,
     csv: Path | None,
+    html: Path | None = None,
 ) -> None:
-    """Write what was predicted, for machines.
+    """Write what was predicted, for machines, and as a page.
 
     Args:
         found: of every file, as :func:`training.predict_files.predict_files` gives it.
@@ -150,9 +140,10 @@ def write_predictions(
         json: the file, or None: an object of ``crystals`` (:meth:`Prediction.as_dict` and the
             file), ``bands``, ``failures`` and what predicted.
         csv: the file, or None: :data:`COLUMNS`, names of nearest records with ``;`` in between.
+        html: the file, or None: see :func:`training.viewer.page.write_page`.
 
     Raises:
-        InputError: a file cannot be written.
+        InputError: a file cannot be written; no plotly for ``html``.
     """
     crystals = [one.as_dict() for one in found if isinstance(one, CrystalFile)]
     bands = [row for one in found if isinstance(one, BandFile) for row in one.as_dicts()]
@@ -182,6 +173,10 @@ def write_predictions(
         ]
         fixed = {"level": level if ensemble.calibrated else None, "threshold_eV": threshold}
         write_csv(csv, COLUMNS, [_cells({**row, **fixed}) for row in rows])
+    if html is not None:
+        from .viewer.page import write_page
+
+        write_page(html, found, ensemble, level, threshold)
 
 
 def _cells(row: dict[str, Any]) -> list[object]:
@@ -194,17 +189,46 @@ def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _mark(barrier: Barrier) -> str:
+def cautions(prediction: Prediction, rest: str = _REST) -> list[str]:
+    """Lines about what is to be taken with care in a crystal, and ``rest`` about further hops."""
+    lines = far_away([(row.hop.label, row.barrier) for row in prediction.hops], rest)
+    blocked = [f"{row.hop.label} ({row.approach:.2f} Å)" for row in prediction.hops if row.blocked]
+    if blocked:
+        lines.append(
+            f"{BLOCKED} passes an atom nearer than {TOO_CLOSE:g} Å, where no ion fits "
+            f"(--idpp bends paths): {_first(blocked)}"
+        )
+    return lines
+
+
+def far_away(rows: Sequence[tuple[str, Barrier]], rest: str = _REST) -> list[str]:
+    """Lines about hops, by name, that are unlike the training records, the farthest first."""
+    outside = [(b.distance, name, b) for name, b in rows if b.outside and b.distance]
+    outside.sort(key=lambda row: row[0], reverse=True)
+    lines = [
+        f"{OUTSIDE} {name} is unlike the training records, {distance:.2g} times as far as "
+        f"95 % of held-out ones; nearest: {', '.join(barrier.nearest)}"
+        for distance, name, barrier in outside[:_NAMED]
+    ]
+    if len(outside) > _NAMED:
+        lines.append(f"{OUTSIDE} and {len(outside) - _NAMED} more; {rest}")
+    return lines
+
+
+def mark_of(barrier: Barrier) -> str:
+    """``*`` of what is unlike the training records."""
     return OUTSIDE if barrier.outside else ""
 
 
-def _interval(barrier: Barrier) -> str:
+def interval_text(barrier: Barrier) -> str:
+    """Both ends in eV, or a dash."""
     if barrier.low is None or barrier.high is None:
         return "-"
     return f"{rounded(barrier.low)} to {rounded(barrier.high)}"
 
 
-def _percent(share: float | None) -> str:
+def percent_text(share: float | None) -> str:
+    """A probability, or a dash."""
     if share is None:
         return "-"
     if 0 < share < 0.01:

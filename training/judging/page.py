@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -107,11 +106,15 @@ def write_page(path: Path, title: str, lead: Sequence[str], sections: Sequence[S
         InputError: the file cannot be written.
     """
     # Here, as with every package that only a report needs.
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    source = (files(__package__) / "report.html.j2").read_text(encoding="utf-8")
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("training", "judging"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    page = environment.from_string(source).render(title=title, lead=lead, sections=sections)
+    template = environment.get_template("report.html.j2")
+    page = template.render(title=title, lead=lead, sections=sections)
     write_text(path, page + "\n")

@@ -1,0 +1,1 @@
+"""Predictions to look at: a crystal and its hops in 3D, what percolates, and the numbers."""
