@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.linegraph.test_hops import structure
 from training.console import CONTEXT, Commands
 from training.screen.command import screen
 from training.screen.run import screen as screen_folder
+from training.screen.worker import STAGES
 from training.starter import starter_bands
 
 
@@ -63,7 +65,8 @@ def test_top_of_the_ranking_and_counts(folder: Path, weights: Path, tmp_path: Pa
         assert cells[6:8] == [f"{100 * row.below:.0f} %", level.directions]
         assert cells[-1].startswith("*") == row.outside
     assert "\n12 crystals ranked, 1 failed (failures.csv)\n" in text
-    assert "\nstructures per second and worker: read " in text
+    (speeds,) = re.findall(r"\nstructures per second and worker: (.*)\n", text)
+    assert [part.split()[0] for part in speeds.split(", ")] == list(STAGES)
     assert f"\nrun folder   {out}\n" in text
     again = shown(*words, "--resume").stdout
     assert rows_of(again) == rows

@@ -8,15 +8,19 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import joblib
 import pytest
 from pymatgen.core import Lattice, Structure
 
+from linegraph import ensemble, prediction
 from linegraph.ensemble import save_ensemble
-from linegraph.prediction import Prediction, predict
+from linegraph.predicted import Prediction
+from linegraph.prediction import predict
 from tests.bands import some_bands
 from tests.errors import message_of
 from tests.integration.test_cli import write_structure
@@ -187,6 +191,56 @@ def test_order_of_the_ranking() -> None:
     assert {one.blocked for one in expected} == {2}
 
 
+def test_every_stage_is_timed_apart(
+    folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0]
+
+    def lasting(seconds: int, does: Callable[..., Any]) -> Callable[..., Any]:
+        def done(*given: Any, **how: Any) -> Any:
+            clock[0] += seconds
+            return does(*given, **how)
+
+        return done
+
+    monkeypatch.setattr(worker, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    for module, name, seconds in (
+        (worker, "read_crystal", 1),
+        (prediction, "hops", 10),
+        (prediction, "band_of", 100),
+        (ensemble, "views", 1000),
+        (ensemble, "values_and_embeddings", 10_000),
+        (prediction, "percolation", 100_000),
+    ):
+        monkeypatch.setattr(module, name, lasting(seconds, getattr(module, name)))
+    crystals = tmp_path / "crystals"
+    crystals.mkdir()
+    (crystals / "NaCl.cif").write_bytes((folder / "NaCl.cif").read_bytes())
+    found = screened(tmp_path / "run", crystals, weights)
+    hops = found.ranking[0].hops
+    # The first of two members is asked before it begins.
+    assert found.seconds == {
+        "read": 1, "hops": 10, "bands": 100 * hops, "graphs": 1000 * hops + 10_000,
+        "model": 10_000, "percolation": 400_000,
+    }  # fmt: skip
+
+
+def test_of_several_ions_the_first_that_is_there(
+    folder: Path, weights: Path, tmp_path: Path
+) -> None:
+    crystals = tmp_path / "crystals"
+    crystals.mkdir()
+    for name in ("two", "NaCl", "KCl"):
+        (crystals / f"{name}.cif").write_bytes((folder / f"{name}.cif").read_bytes())
+    found = screened(tmp_path / "run", crystals, weights, ion=" Na, Li")
+    assert {row.file: row.ion for row in found.ranking} == {"NaCl.cif": "Na", "two.cif": "Na"}
+    (failure,) = found.failures
+    assert (failure.file, failure.field) == ("KCl.cif", "ion")
+    assert failure.problem == "none of Na, Li is in the structure"
+    other = screened(tmp_path / "other", crystals, weights, ion="Li,Na")
+    assert {row.file: row.ion for row in other.ranking} == {"NaCl.cif": "Na", "two.cif": "Li"}
+
+
 def test_nothing_is_done_twice(
     folder: Path, weights: Path, whole: Path, tmp_path: Path, asked: list[str]
 ) -> None:
@@ -232,7 +286,8 @@ def test_other_settings_are_refused(folder: Path, weights: Path, whole: Path) ->
 
 def test_what_every_structure_would_fail_with(folder: Path, weights: Path, tmp_path: Path) -> None:
     for how, words in (
-        ({"ion": "Xx"}, "no element"),
+        ({"ion": "Xx"}, "'Xx' is no element"),
+        ({"ion": "Li,"}, "'' is no element"),
         ({"level": 1.0}, "level"),
         ({"threshold": 0.0}, "threshold"),
         ({"max_length": 0.0}, "max_length"),
@@ -275,7 +330,7 @@ def test_killed_then_resumed(
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
     )
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while len(done := list((out / "structures").glob("[!.]*.json"))) < 3:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
@@ -304,6 +359,38 @@ def test_interrupted_has_tables_of_what_is_done(
         screened(out, folder, weights)
     lines = (out / "ranking.csv").read_text().splitlines()[1:]
     assert sorted(line.split(",")[0] for line in lines) == ["KCl.cif", "LiCl.cif", "LiF.cif"]
+
+
+@pytest.mark.parametrize(
+    ("block", "workers", "expected"),
+    [
+        ({"n_jobs": 2}, None, 2),
+        ({"n_jobs": 2}, 1, 1),
+        ({"n_jobs": 1}, 2, 2),
+        ({"backend": "threading", "n_jobs": 3}, None, 3),
+        ({"backend": "threading"}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_as_many_workers_as_the_block_says(
+    block: dict[str, Any],
+    workers: int | None,
+    expected: int | None,
+    folder: Path,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[int] = []
+
+    def noted(n_jobs: int, **how: Any) -> Any:
+        told.append(n_jobs)
+        return lambda tasks: iter(())
+
+    monkeypatch.setattr(joblib, "Parallel", noted)
+    with joblib.parallel_config(**block):
+        screened(tmp_path / "run", folder, weights, workers=workers)
+    assert told == [expected or min(joblib.cpu_count(), len(GOOD) + len(BAD))]
 
 
 @pytest.mark.slow

@@ -25,6 +25,12 @@ _WIDE = 1000
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
+    "--ion",
+    metavar="ELEMENTS",
+    help="The ion that hops; of several (Li,Na) the first that is in the crystal.  "
+    "[default: the usual one in it]",
+)
+@click.option(
     "--max-length",
     type=click.FloatRange(0, 20, min_open=True),
     help="Longest hop, Å.  [default: 5, or just above the shortest]",
@@ -38,7 +44,9 @@ _WIDE = 1000
 @click.option(
     "--workers", type=click.IntRange(1), help="Processes at a time.  [default: one for each core]"
 )
-@options("ion", "weights", "idpp", "level", "threshold", "out", "resume", "device")
+@options(
+    "weights", "find_empty_sites", "idpp", "level", "threshold", "out", "resume", "device",
+)  # fmt: skip
 def screen(folder: Path, out: Path | None, resume: bool, debug: bool, **how: Any) -> None:
     """Predict barriers of all crystals in FOLDER, and rank them by where the ion gets through.
 

@@ -101,7 +101,7 @@ def row_of(file: str, found: dict[str, Any]) -> Row:
 
     Args:
         file: its name.
-        found: :meth:`linegraph.prediction.Prediction.as_dict`.
+        found: :meth:`linegraph.predicted.Prediction.as_dict`.
     """
     hops = found["hops"]
     one, two, three = (_level(level) for level in found["percolation"])

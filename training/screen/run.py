@@ -12,21 +12,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from linegraph.elements import Z_OF
+from linegraph.empty_sites import load_finder
 from linegraph.ensemble import DEFAULT, load_ensemble
 from linegraph.errors import InputError
 from linegraph.prediction import LEVEL, THRESHOLD, predict_bands
 from linegraph.supercell import MIN_WIDTH
 from linegraph.weights import tensor_file
-from training.files import new_run_folder
-from training.runs import Source, check_same_run, write_config
+from training.files import make_folder
+from training.runs import Source, claim_folder, write_config
 
+from .ions import checked_ions
 from .ranking import Row, row_of, write_tables
 from .store import STRUCTURES, Failure, Store, sha256_of
 from .worker import STAGES, Job, Settings
 
 #: Distributions, besides those of every run, whose versions are noted.
-PACKAGES = ("spglib", "ase", "joblib")
+PACKAGES = ("spglib", "ase", "joblib", "pymatgen-analysis-defects")
 
 #: Structures a worker is given at a time: so many at most are between two moves of the bar.
 _CHUNK = 8
@@ -54,6 +55,7 @@ def screen(
     *,
     weights: str | PathLike[str] | None = None,
     max_length: float | None = None,
+    find_empty_sites: bool = False,
     min_width: float = MIN_WIDTH,
     idpp: bool = False,
     level: float = LEVEL,
@@ -75,14 +77,17 @@ def screen(
     Args:
         out: the run folder; must not exist, unless ``resume``.
         folder: of structure files. Hidden ones and folders in it are left out.
-        ion: see :func:`linegraph.predict`, as for the next six.
+        ion: of several with commas in between (``"Li,Na"``), the first that is in the structure.
+            See :func:`linegraph.predict`, as for the next seven.
         weights: a file, or the folder of a run; those that come with the package if None.
         max_length: Å.
+        find_empty_sites: whether they are looked for.
         min_width: Å.
         idpp: whether paths are bent.
         level: of the intervals.
         threshold: eV.
-        workers: at a time, each with a part of the cores; as many as the backend has if None.
+        workers: at a time, each with a part of the cores; if None, ``n_jobs`` of joblib's block,
+            and without that as many as the backend has.
         device: auto, cpu, cuda or cuda:N.
         resume: go on with the screening in ``out``.
         progress: show a progress bar on standard error.
@@ -91,25 +96,24 @@ def screen(
         InputError: a folder without files, unusable weights or settings, a run folder that exists
             or that holds a run of other settings, a worker that was killed.
     """
-    from joblib import cpu_count, effective_n_jobs
+    from joblib import cpu_count
 
     if workers is not None and workers < 1:
         raise InputError(f"is {workers}, expected 1 or more", field="workers")
     files = structure_files(folder)
-    settings = Settings(ion, max_length, min_width, idpp, level, threshold)
+    settings = Settings(
+        checked_ions(ion), max_length, find_empty_sites, min_width, idpp, level, threshold
+    )
     file = DEFAULT.absolute() if weights is None else tensor_file(weights).absolute()
     _check(settings, file, device)
-    jobs = min(effective_n_jobs(-1 if workers is None else workers), len(files))
+    jobs = min(_workers(workers), len(files))
     run = Path(out).absolute()
     store = Store(run / STRUCTURES)
     job = Job(file, sha256_of(file), settings, device, store, max(1, cpu_count() // jobs))
     same = {**asdict(settings), "weights": job.sha256}
     # What counts is the content of each file, which is noted with its result.
     source = Source(Path(folder), "of each file, in structures/", (), ())
-    if resume:
-        check_same_run(Path(out), same, source, {})
-    else:
-        new_run_folder(out)
+    claim_folder(Path(out), same, source, {}, resume=resume)
     notes = {
         "protocol": {"name": "no training"},
         "structures": len(files),
@@ -117,7 +121,7 @@ def screen(
         "device": device,
     }
     write_config(run, same, source, notes, PACKAGES)
-    store.folder.mkdir(exist_ok=True)
+    make_folder(store.folder)
     todo = store.unfinished(files)
     try:
         _do_all(job, todo, jobs, len(files), progress)
@@ -162,13 +166,24 @@ def collect(store: Store, files: Sequence[Path]) -> Screened:
     return Screened(sorted(rows, key=lambda row: row.order), failures, seconds)
 
 
+def _workers(wanted: int | None) -> int:
+    """How many the backend in use has: those wanted, those of its block, or all."""
+    from joblib import effective_n_jobs
+    from joblib.parallel import get_active_backend
+
+    if wanted is None:
+        _, wanted = get_active_backend()
+    jobs: int = effective_n_jobs(-1 if wanted is None else wanted)
+    return jobs
+
+
 def _check(settings: Settings, weights: Path, device: str) -> None:
     """Refuse at once what every structure would fail with."""
-    if settings.ion is not None and settings.ion not in Z_OF:
-        raise InputError(f"{settings.ion!r} is no element", field="ion")
     for name, value in (("max_length", settings.max_length), ("min_width", settings.min_width)):
         if value is not None and not value > 0:
             raise InputError(f"expected more than 0 Å, got {value}", field=name)
+    if settings.find_empty_sites:
+        load_finder()
     ensemble = load_ensemble(weights)
     predict_bands(
         [], weights=ensemble, level=settings.level, threshold=settings.threshold, device=device

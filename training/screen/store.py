@@ -46,7 +46,7 @@ class Result:
         file: its name in the folder that is screened.
         sha256: of its content.
         seconds: wall-clock time by stage.
-        prediction: :meth:`linegraph.prediction.Prediction.as_dict`; None after a failure.
+        prediction: :meth:`linegraph.predicted.Prediction.as_dict`; None after a failure.
         failure: what went wrong, if anything did.
     """
 

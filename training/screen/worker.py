@@ -21,11 +21,12 @@ from linegraph.structure import Cell
 from training.records import ENDINGS
 from training.structures import Kind, read_given
 
+from .ions import ion_in
 from .store import Failure, Result, Store, name_of, sha256_of
 
-#: What takes time. ``hops`` includes supercells and bands, ``model`` the comparison with the
+#: What takes time. ``bands`` are supercells and images, ``model`` includes the comparison with the
 #: training records.
-STAGES = ("read", "hops", "graphs", "model", "percolation")
+STAGES = ("read", "hops", "bands", "graphs", "model", "percolation")
 
 # Filters of warnings belong to the process: two threads that read would undo each other's.
 _READING = threading.Lock()
@@ -36,8 +37,10 @@ class Settings:
     """What a resumed screening must have in common with the one before.
 
     Attributes:
-        ion: see :func:`linegraph.predict`, as for the rest.
+        ion: of several with commas in between, the first that is in the structure. See
+            :func:`linegraph.predict`, as for the rest.
         max_length: Å.
+        find_empty_sites: whether they are looked for.
         min_width: Å.
         idpp: whether paths are bent.
         level: of the intervals.
@@ -46,6 +49,7 @@ class Settings:
 
     ion: str | None
     max_length: float | None
+    find_empty_sites: bool
     min_width: float
     idpp: bool
     level: float
@@ -72,7 +76,7 @@ class Clock:
 
 @dataclass(frozen=True, eq=False)
 class TimedEnsemble(Ensemble):
-    """An ensemble that says when it is asked, and when its members begin and end.
+    """An ensemble that says when its members begin and end: what is in between are graphs.
 
     Attributes:
         clock: is told.
@@ -82,7 +86,6 @@ class TimedEnsemble(Ensemble):
 
     def predict(self, bands: Sequence[Any], **how: Any) -> list[Barrier]:
         """See :meth:`Ensemble.predict`."""
-        self.clock.mark("hops")
         with ExitStack() as hooks:
             first, last = self.members[0], self.members[-1]
             for handle in (
@@ -90,9 +93,7 @@ class TimedEnsemble(Ensemble):
                 last.register_forward_hook(lambda *_: self.clock.mark("model")),
             ):
                 hooks.callback(handle.remove)
-            found = super().predict(bands, **how)
-        self.clock.mark("model")
-        return found
+            return super().predict(bands, **how)
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,8 @@ class Job:
         try:
             cell = read_crystal(file, self.settings.ion)
             clock.mark("read")
-            found = predict(cell, weights=ensemble, device=self.device, **asdict(self.settings))
-            clock.mark("percolation")
+            how = {**asdict(self.settings), "ion": ion_in(cell, self.settings.ion)}
+            found = predict(cell, weights=ensemble, device=self.device, ended=clock.mark, **how)
             prediction = found.as_dict()
         except InputError as error:
             hop = None if error.record is None else str(error.record).strip("'")
@@ -152,7 +153,7 @@ class Job:
         try:
             self.store.write(file, Result(*about, clock.seconds, prediction, failure))
         except InputError as error:
-            if failure is not None:
+            if failure is not None or isinstance(error.__cause__, OSError):
                 raise
             # Far from all training records the end of an interval may be infinite, unlike JSON.
             failure = Failure(about[0], f"its result {error.problem}")
