@@ -10,8 +10,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch_geometric.data import Batch
 
+from linegraph import CrystalGraph
+
 from .graphs import GraphSet
 from .recipe import Recipe
+from .shards import FIELDS, Views
 
 #: One pass: graphs by view, targets ``[B]`` in eV or ``[B, P]`` (NaN where unknown) and positions
 #: ``[B]``.
@@ -65,11 +68,33 @@ def split_evenly(positions: Sequence[int], sizes: Sequence[int], budget: int) ->
         count += 1
 
 
+def shared_out(positions: Sequence[int], sizes: Sequence[int], shares: int) -> list[list[int]]:
+    """Part a pass between processes, so that each has about the same work.
+
+    The largest record goes first, always to who has least. As long as there are enough, each gets
+    one. Order within a share is kept.
+
+    Args:
+        positions: the records of the pass.
+        sizes: triplets of every record of the data set.
+        shares: number of processes.
+    """
+    order = {p: i for i, p in enumerate(positions)}
+    found: list[list[int]] = [[] for _ in range(shares)]
+    load = [0] * shares
+    for p in sorted(order, key=lambda p: (-sizes[p], p)):
+        lightest = min(range(shares), key=lambda share: (load[share], len(found[share]), share))
+        found[lightest].append(p)
+        load[lightest] += sizes[p]
+    return [sorted(share, key=order.__getitem__) for share in found]
+
+
 class EpochBatches(Sampler[list[list[int]]]):
     """Batches of record positions, each already parted to the budget.
 
     The order of an epoch depends on the seed and the epoch's number alone, so a run that is
-    resumed continues as if it had never stopped.
+    resumed continues as if it had never stopped. Of several processes each gets a share of every
+    part, which may be empty: together these are the batches of one process.
 
     Args:
         positions: records to draw from.
@@ -78,6 +103,8 @@ class EpochBatches(Sampler[list[list[int]]]):
         budget: triplets per part.
         shuffle: draw the order anew each epoch.
         seed: of that order.
+        rank: number of this process.
+        ranks: how many there are.
     """
 
     def __init__(
@@ -89,6 +116,8 @@ class EpochBatches(Sampler[list[list[int]]]):
         *,
         shuffle: bool = False,
         seed: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         self.positions = list(positions)
         self.sizes = sizes
@@ -96,6 +125,7 @@ class EpochBatches(Sampler[list[list[int]]]):
         self.budget = budget
         self.shuffle = shuffle
         self.seed = seed
+        self.rank, self.ranks = rank, ranks
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -112,7 +142,10 @@ class EpochBatches(Sampler[list[list[int]]]):
             permutation = torch.randperm(len(order), generator=generator).tolist()
             order = [order[i] for i in permutation]
         for start in range(0, len(order), self.batch_size):
-            yield split_evenly(order[start : start + self.batch_size], self.sizes, self.budget)
+            parts = split_evenly(order[start : start + self.batch_size], self.sizes, self.budget)
+            if self.ranks > 1:
+                parts = [shared_out(part, self.sizes, self.ranks)[self.rank] for part in parts]
+            yield parts
 
 
 def as_tensor(targets: Targets) -> Tensor:
@@ -123,14 +156,28 @@ def as_tensor(targets: Targets) -> Tensor:
 
 
 def collate(graphs: GraphSet, targets: Targets, positions: Sequence[int]) -> Part:
-    """One part of a batch: PyG batches by view, targets and positions."""
-    records = [graphs.graphs[p] for p in positions]
+    """One part of a batch: PyG batches by view, targets and positions.
+
+    Of no records the graphs are those of one structure without atoms, which models go through.
+    """
+    records = [graphs.graphs[p] for p in positions] or [_without_atoms(graphs.graphs[0])]
     part: Part = {
         view: Batch.from_data_list([record[view] for record in records]) for view in graphs.views
     }
-    part["position"] = torch.tensor(positions)
+    part["position"] = torch.tensor(positions, dtype=torch.int64)
     part["target"] = as_tensor(targets)[part["position"]]
     return part
+
+
+def _without_atoms(record: Views) -> Views:
+    """Graphs of the same kind as another record's, without atoms and bonds."""
+    found = {}
+    for view, graph in record.items():
+        found[view] = CrystalGraph()
+        for name, value in graph.to_dict().items():
+            rows = 0 if FIELDS[name] != "cells" else 1
+            found[view][name] = value[:, :0] if name == "edge_index" else value[:rows]
+    return found
 
 
 def loader(

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import logging
-import re
 import signal
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 import linegraph
 from linegraph import InputError
+from linegraph.devices import usable_device
 from linegraph.models import Model
-from linegraph.nn import set_recompute
+from linegraph.nn import set_recompute, set_synchronised
 from linegraph.weights import save_weights
 
 from .batches import EpochBatches, Targets, as_tensor, loader, triplet_budget
 from .callbacks import EpochProgress, History
+from .checkpoints import WholeCheckpoints, kept
+from .ddp import StopTogether, SummedGradients
 from .files import replacing
+from .finite import NotFinite, leave_records
 from .graphs import GraphSet
+from .ranks import Ranks, explained, here, same
 from .recipe import Recipe
+from .resuming import check_resumable, weights_in
 from .splits import Split
 from .task import BarrierTask, Task, center_output
 from .transfer import Freeze, Start, apply_start
@@ -47,19 +53,33 @@ class Machine:
     progress: bool = True
 
     def trainer_arguments(self) -> dict[str, Any]:
-        """``accelerator`` and ``devices`` for Lightning.
+        """``accelerator`` and ``devices`` for Lightning, and more where there are processes.
 
         Raises:
-            InputError: no such device here.
+            InputError: no such device here, or not one for every process.
         """
-        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", self.device):
-            raise InputError(f"unknown device {self.device!r}; known are auto, cpu, cuda, cuda:N")
+        usable_device(self.device)
         kind, _, number = self.device.partition(":")
-        if kind == "cuda" and not torch.cuda.is_available():
-            raise InputError("no CUDA device is available here; use --device cpu")
-        if number and int(number) >= torch.cuda.device_count():
-            raise InputError(f"there are {torch.cuda.device_count()} CUDA devices, none {number}")
-        return {"accelerator": kind, "devices": [int(number)] if number else 1}
+        ranks = here()
+        if ranks.count == 1:
+            if Ranks.started().count > 1:
+                raise InputError("one of several processes trains within training.ranks.joined()")
+            return {"accelerator": kind, "devices": [int(number)] if number else 1}
+        if number:
+            raise InputError(f"{ranks.count} processes cannot share {self.device}; use cuda")
+        gpus = torch.cuda.device_count() if kind != "cpu" and torch.cuda.is_available() else None
+        if gpus is not None and gpus < ranks.local_count:
+            raise InputError(
+                f"{ranks.local_count} processes on a machine with {gpus} CUDA devices; start one "
+                "for each, or use --device cpu"
+            )
+        return {
+            "accelerator": "cpu" if gpus is None else "cuda",
+            "devices": ranks.local_count,
+            "num_nodes": ranks.machines,
+            "strategy": SummedGradients(),
+            "use_distributed_sampler": False,
+        }
 
     @classmethod
     def usable(cls, machine: Machine | None) -> Machine:
@@ -82,6 +102,7 @@ def fit(
     machine: Machine,
     *,
     make: Callable[[int], Task] | None = None,
+    names: Sequence[str] = (),
     title: str = "Training",
     resume: bool = False,
 ) -> Model:
@@ -95,15 +116,18 @@ def fit(
         split: positions of training and validation records.
         machine: where to compute.
         make: the task, given the number of its steps; by default :func:`barrier_task`.
+        names: of every record, for messages; positions by default.
         title: what the progress bar says.
         resume: go on from ``checkpoints/last.ckpt`` if it is there.
 
     Returns:
-        The model with the weights the recipe says to keep, in evaluation mode, on the CPU.
+        The model with the weights the recipe says to keep, in evaluation mode, on the CPU. Of
+        several processes only the first has these, and writes files.
 
     Raises:
-        InputError: no training records, a missing target, an unreadable checkpoint, or graphs
-            that are gone.
+        InputError: no training records, a missing target, an unreadable checkpoint, graphs that
+            are gone, or a loss or gradient that is NaN or infinite
+            (:mod:`training.finite`).
     """
     if not split.train:
         raise InputError("the training split is empty")
@@ -112,7 +136,7 @@ def fit(
         if not targets[position].isfinite().any():
             raise InputError("there is none to learn from", record=position, field="target")
     L.seed_everything(recipe.seed, workers=True, verbose=False)
-    budget = triplet_budget(recipe)
+    budget, ranks = triplet_budget(recipe), here()
     train = EpochBatches(
         split.train,
         graphs.triplets,
@@ -120,30 +144,46 @@ def fit(
         budget,
         shuffle=recipe.shuffle,
         seed=recipe.seed,
+        rank=ranks.rank,
+        ranks=ranks.count,
     )
     steps = recipe.epochs * len(train)
     task = barrier_task(recipe, targets[split.train], None, steps) if make is None else make(steps)
     model = cast(Model, task.model)
     set_recompute(model, recipe.recompute)
+    set_synchronised(model, ranks.count > 1)
     last = folder / "checkpoints" / "last.ckpt"
-    resume = resume and last.is_file()
-    if resume:
-        _check_checkpoint(last)
-    callbacks: list[Callback] = []
+    resume = same(resume and last.is_file())
+    callbacks: list[Callback] = [History(folder / "history.csv")] if ranks.first else []
     if recipe.freeze:
         callbacks.append(Freeze(model, recipe.freeze, recipe.unfreeze_at))
-    if machine.progress:
+    if ranks.count > 1:
+        callbacks.append(StopTogether())
+    if ranks.first and machine.progress:
         callbacks.append(EpochProgress(title))
     trainer = _trainer(folder, recipe, machine, callbacks, validate=bool(split.val))
+    if resume:
+        check_resumable(last, task, trainer)
     workers = machine.workers or 0
-    val = EpochBatches(split.val, graphs.triplets, recipe.batch_size, budget)
+    val = EpochBatches(
+        split.val,
+        graphs.triplets,
+        recipe.batch_size,
+        budget,
+        rank=ranks.rank,
+        ranks=ranks.count,
+    )
     with warnings.catch_warnings():
         # In-memory graphs need no loader processes, and a run may go without validation.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        # What is logged is that of all processes already, also where this one had no part in it.
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+        warnings.filterwarnings("ignore", message=".*was called before the ``update`` method.*")
         deterministic = torch.are_deterministic_algorithms_enabled()
+        on_interrupt = signal.getsignal(signal.SIGINT)
         try:
             trainer.fit(
                 task,
@@ -155,7 +195,7 @@ def fit(
         except SystemExit:
             # Lightning's answer to Ctrl+C and to a request to terminate: it leaves the program,
             # and Ctrl+C without effect. What to do then is for our callers to decide.
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, on_interrupt)
             raise KeyboardInterrupt from None
         except InputError as error:
             # Of one in a process that collates, torch hands on the text of the whole traceback.
@@ -163,12 +203,25 @@ def fit(
             if not traceback:
                 raise
             raise InputError(line.partition("InputError: ")[2]) from error
+        except NotFinite as error:
+            if not ranks.first:
+                raise
+            every = names or list(map(str, range(len(targets))))
+            raise leave_records(folder, error, every) from error
+        except RuntimeError as error:
+            cause = explained(error)
+            if cause is error:
+                raise
+            raise cause from error
         finally:
             # The trainer sets it for the whole process, which may not be ours.
             torch.use_deterministic_algorithms(deterministic)
+    set_synchronised(model, False)
+    if not ranks.first:
+        return model.cpu().eval()
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     if recipe.keep == "best" and split.val and best:
-        state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+        state = weights_in(Path(best), task)
         prefix = "model."
         model.load_state_dict(
             {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
@@ -199,18 +252,6 @@ def barrier_task(recipe: Recipe, targets: Tensor, start: Start | None, steps: in
     return BarrierTask(model, recipe, steps)
 
 
-def _check_checkpoint(path: Path) -> None:
-    """Refuse a checkpoint that cannot be read, or that holds more than tensors and numbers."""
-    try:
-        torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file fails in as many ways as it has bytes
-        reason = str(error).strip().splitlines()
-        raise InputError(
-            f"checkpoint cannot be read ({reason[0] if reason else type(error).__name__})",
-            file=path,
-        ) from error
-
-
 def _trainer(
     folder: Path,
     recipe: Recipe,
@@ -222,16 +263,15 @@ def _trainer(
     # Lightning greets and advises at length; what a person should see is the progress bar.
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    checkpoint = ModelCheckpoint(
-        dirpath=folder / "checkpoints",
-        filename="best",
-        monitor="val_mae" if validate else None,
-        enable_version_counter=False,
-        save_last=True,
-    )
+    plugins: list[Any] = [WholeCheckpoints()]
+    if here().count == 1:
+        # In a job of a queueing system, too, whose variables Lightning would take for orders.
+        plugins.append(LightningEnvironment())
     return L.Trainer(
+        default_root_dir=folder,
         max_epochs=recipe.epochs,
-        callbacks=[checkpoint, History(folder / "history.csv"), *callbacks],
+        callbacks=[*kept(folder / "checkpoints", validate=validate), *callbacks],
+        plugins=plugins,
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,

@@ -19,6 +19,7 @@ from .predict import outputs
 from .properties import Property, PropertySet, read_properties
 from .property_report import write_property_results
 from .property_task import PropertyTask
+from .ranks import here, same
 from .recipe import Recipe
 from .runs import Source, start_run
 from .splits import Split, random_split
@@ -49,7 +50,7 @@ def pretrain(
         machine: where to compute.
 
     Returns:
-        The contents of ``metrics.json``.
+        The contents of ``metrics.json``; nothing in processes besides the first.
 
     Raises:
         InputError: unusable data or settings, or a run folder that exists.
@@ -62,7 +63,7 @@ def pretrain(
     )
     targets, held_out, split = _parted(found, recipe)
     source = Source(found.path, found.fingerprint, found.crystals, found.skipped)
-    folder = Path(out)
+    folder = Path(same(str(out)))
     graphs = start_run(
         folder,
         recipe,
@@ -82,9 +83,12 @@ def pretrain(
         split,
         machine,
         make=partial(_task, recipe, found.properties, trained_on),
+        names=[crystal.name for crystal in found.crystals],
         title="Pre-training",
         resume=resume,
     )
+    if not here().first:
+        return {}
     parts = {"train": split.train, "val": split.val, "test": split.test}
     known = {name: held_out if name == "test" else targets for name in parts}
     predicted = {

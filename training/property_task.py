@@ -11,6 +11,7 @@ from torchmetrics import MeanAbsoluteError, R2Score
 
 from .batches import Part
 from .properties import Property
+from .ranks import total
 from .recipe import Recipe
 from .task import LOSSES, Task
 
@@ -92,8 +93,10 @@ class PropertyTask(Task):
     def report(self, stage: str) -> None:
         found: dict[str, Tensor] = {}
         errors = []
-        for p, figures in zip(self.properties, self._figures(stage), strict=True):
-            found |= {f"{stage}_{name}": value for name, value in figures.compute().items()}
+        every = self._figures(stage)
+        counts = total(*(figures.count for figures in every))
+        for p, figures, count in zip(self.properties, every, counts, strict=True):
+            found |= {f"{stage}_{name}": value for name, value in figures.compute(count).items()}
             errors.append(found.get(f"{stage}_mae_{p.name}"))
         known = [error for error in errors if error is not None]
         if known:
@@ -129,12 +132,14 @@ class _Figures(nn.Module):
         known = target.isfinite()
         values = int(known.sum())
         if values:
-            self.mae.update(out[known], target[known])
-            self.r2.update(out[known], target[known])
+            # Of one type in every process, also in those that have not seen a value.
+            self.mae.update(out[known].float(), target[known].float())
+            self.r2.update(out[known].float(), target[known].float())
             self.count += values
 
-    def compute(self) -> dict[str, Tensor]:
-        name, scale, count = self.property.name, self.property.scale, self.count
+    def compute(self, count: int) -> dict[str, Tensor]:
+        """Given the number of values, of all processes together."""
+        name, scale = self.property.name, self.property.scale
         if not count:
             return {}
         found = {f"mae_{name}": self.mae.compute()}

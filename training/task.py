@@ -12,6 +12,9 @@ from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError, MeanMetric
 
 from .batches import Part
+from .ddp import records_in_step
+from .finite import NotFinite, said_of, what_is_not_finite
+from .ranks import add_gradients, gathered, here, total
 from .recipe import Recipe
 from .transfer import learning_rate_factor
 
@@ -30,7 +33,7 @@ class Task(L.LightningModule):
     """Fit a model to targets.
 
     A batch is a list of parts that fit the memory; gradients of the parts add up to the gradient
-    of the mean loss over the records of the whole batch.
+    of the mean loss over the records of the whole batch, of all processes together.
 
     Args:
         model: maps graphs by view to outputs.
@@ -78,20 +81,30 @@ class Task(L.LightningModule):
     def training_step(self, batch: list[Part], batch_idx: int) -> None:
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
-        records = sum(len(part["target"]) for part in batch)
+        records = records_in_step(sum(len(part["target"]) for part in batch))
         # What is drawn at random (dropout, displacements) then depends on the step alone: a run
-        # that is resumed draws what it would have drawn.
-        torch.manual_seed(self.recipe.seed * 1_000_003 + self.global_step)
+        # that is resumed draws what it would have drawn. Processes draw for records of their own.
+        step = self.recipe.seed * 1_000_003 + self.global_step
+        torch.manual_seed(step + (here().rank << 50))
         optimizer.zero_grad()
+        losses, said = [], []
         for part in batch:
             if self.recipe.jitter > 0:
                 displace_atoms(part, self.recipe.jitter)
             out = self(part)
+            if not len(part["target"]):
+                # No share in this part, but in the statistics and gradients of the others' rows.
+                self.manual_backward(out[:0].sum())
+                continue
             loss = self.loss_of(out, part) / records
             self.manual_backward(loss)
+            losses.append(loss.detach())
+            said.append((part["position"], part["target"], out.detach()))
             self.train_loss.update(loss.detach() * records / len(out), len(out))
             self.note("train", out.detach(), part)
         self.log("loss", self.train_loss, on_step=False, on_epoch=True)
+        add_gradients(list(self.parameters()))
+        self._check_finite(batch_idx, losses, said)
         if self.recipe.clip is not None:
             self.clip_gradients(optimizer.optimizer, self.recipe.clip, "norm")
         optimizer.step()
@@ -103,9 +116,24 @@ class Task(L.LightningModule):
         if self.trainer.is_last_batch:
             self.report("train")
 
+    def _check_finite(
+        self, step: int, losses: list[Tensor], said: list[tuple[Tensor, Tensor, Tensor]]
+    ) -> None:
+        """Stop before the weights take up what is not finite; all processes at once."""
+        loss = torch.stack(losses).sum() if losses else torch.zeros(())
+        what = what_is_not_finite(loss, self.parameters())
+        if total(int(bool(what)))[0]:
+            mine = what, [row for one in said for row in said_of(*one)]
+            every = gathered(mine)
+            what = next(what for what, _ in every if what)
+            rows = [row for _, rows in every for row in rows]
+            raise NotFinite(what, self.current_epoch + 1, step + 1, rows)
+
     def validation_step(self, batch: list[Part], batch_idx: int) -> None:
+        records_in_step(0)
         for part in batch:
-            self.note("val", self(part), part)
+            if len(part["target"]):
+                self.note("val", self(part), part)
 
     def on_validation_epoch_end(self) -> None:
         self.report("val")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 import linegraph
 from linegraph import InputError
+from linegraph.models import Model
 from linegraph.weights import Weights, load_weights
 
 from .batches import as_tensor
@@ -23,6 +24,7 @@ from .graphs import GraphSet
 from .judge import Answer, judge
 from .predict import predict
 from .protocols import Part, Protocol, parts_of
+from .ranks import here, same
 from .recipe import Recipe
 from .report import write_results
 from .runs import graphs_of, source_of, start_run, write_skipped
@@ -61,7 +63,7 @@ def train(
         machine: where to compute.
 
     Returns:
-        The contents of ``metrics.json``.
+        The contents of ``metrics.json``; nothing in processes besides the first.
 
     Raises:
         InputError: unusable data, settings or weights, or a run folder that exists.
@@ -76,7 +78,7 @@ def train(
     protocol = replace(protocol or Protocol(), split=recipe.split)
     parts = parts_of(bands, protocol, seed=recipe.seed, val=recipe.val, test=recipe.test)
     model = linegraph.build_model(recipe.model, **recipe.model_config)
-    folder = Path(out)
+    folder = Path(same(str(out)))
     graphs = start_run(
         folder,
         recipe,
@@ -92,7 +94,12 @@ def train(
         notes={"init_path": None if start is None else str(start.path)},
     )
     targets = as_tensor([band.target for band in bands.bands])
-    job = _Job(recipe, protocol, targets, graphs, start, machine, resume)
+    names = [band.name for band in bands.bands]
+    job = _Job(recipe, protocol, names, targets, graphs, start, machine, resume)
+    if not here().first:
+        for part in parts:
+            job.fitted(folder / part.folder, part)
+        return {}
     several = f", {protocol.name}" if len(parts) > 1 else ""
     metrics = judge(folder, f"{recipe.model}{several}", bands, parts, job.answer)
     if makes_an_ensemble(protocol):
@@ -106,6 +113,7 @@ class _Job:
 
     recipe: Recipe
     protocol: Protocol
+    names: list[str]
     targets: Tensor
     graphs: GraphSet
     start: Start | None
@@ -114,19 +122,7 @@ class _Job:
 
     def answer(self, folder: Path, part: Part) -> dict[str, Answer]:
         """Train on a part, and predict what it holds out; of a single split everything."""
-        recipe = self.recipe.changed({"seed": part.seed})
-        split = part.split
-        model = fit(
-            folder,
-            recipe,
-            self.graphs,
-            self.targets,
-            split,
-            self.machine,
-            make=partial(barrier_task, recipe, self.targets[split.train], self.start),
-            title=self.title(part),
-            resume=self.resume,
-        )
+        model, split = self.fitted(folder, part), part.split
         asked = {"test": split.test}
         if not part.label:
             asked = {"train": split.train, "val": split.val, "test": split.test}
@@ -135,6 +131,22 @@ class _Job:
             for name, positions in asked.items()
             if positions
         }
+
+    def fitted(self, folder: Path, part: Part) -> Model:
+        """Train on a part."""
+        recipe = self.recipe.changed({"seed": part.seed})
+        return fit(
+            folder,
+            recipe,
+            self.graphs,
+            self.targets,
+            part.split,
+            self.machine,
+            make=partial(barrier_task, recipe, self.targets[part.split.train], self.start),
+            names=self.names,
+            title=self.title(part),
+            resume=self.resume,
+        )
 
     def title(self, part: Part) -> str:
         """What the progress bar says."""

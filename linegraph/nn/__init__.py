@@ -13,6 +13,7 @@ from .rbf import RBFExpansion
 from .recompute import set_recompute
 from .scalar_embedding import ScalarEmbedding
 from .stack import ALIGNNStack, Embedded
+from .synchronised import set_synchronised
 
 __all__ = [
     "ALIGNN",
@@ -30,4 +31,5 @@ __all__ = [
     "RBFExpansion",
     "ScalarEmbedding",
     "set_recompute",
+    "set_synchronised",
 ]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..kernels import BatchNorm, linear_norm_silu, norm_silu
 from ..kernels.backend import Moments
+from ..kernels.sync_norm import sync_norm_silu
 
 
 class BatchNormSiLU(nn.BatchNorm1d):
@@ -30,17 +31,30 @@ class BatchNormSiLU(nn.BatchNorm1d):
     num_batches_tracked: Tensor
     momentum: float
 
+    #: Set by :func:`linegraph.nn.set_synchronised`.
+    synchronised: bool = False
+
+    @property
+    def exchanges(self) -> bool:
+        """Whether statistics are those of all processes now."""
+        return self.synchronised and self.training
+
     def forward(  # type: ignore[override]
         self, x: Tensor, weight: Tensor | None = None, residual: Tensor | None = None
     ) -> Tensor:
-        out, *moments = norm_silu(
-            x, self.weight, self.bias, self.eps, weight, residual, self._given()
-        )
+        if self.exchanges:
+            out, *moments = sync_norm_silu(x, self.weight, self.bias, self.eps, weight, residual)
+        else:
+            out, *moments = norm_silu(
+                x, self.weight, self.bias, self.eps, weight, residual, self._given()
+            )
         self.track((moments[0], moments[1], moments[2]))
         return out
 
     def of_linear(self, x: Tensor, linear: nn.Linear, weight: Tensor | None = None) -> Tensor:
-        """``forward(linear(x), weight)`` without keeping the product."""
+        """``forward(linear(x), weight)``, in one process without keeping the product."""
+        if self.exchanges:
+            return self.forward(linear(x), weight)
         out, *moments = linear_norm_silu(
             x, linear.weight, linear.bias, self.weight, self.bias, self.eps, weight, self._given()
         )
@@ -48,7 +62,15 @@ class BatchNormSiLU(nn.BatchNorm1d):
         return out
 
     def of_edges(self) -> BatchNorm:
-        """The same normalisation, for :func:`linegraph.kernels.edge_update` to apply."""
+        """The same normalisation, for :func:`linegraph.kernels.edge_update` to apply.
+
+        Raises:
+            RuntimeError: statistics are those of all processes, and that applies only those of one.
+        """
+        if self.exchanges:
+            raise RuntimeError(
+                "back ends normalise by the statistics of one process: use edge_gate, then the norm"
+            )
         return BatchNorm(self.weight, self.bias, self.eps, self._given())
 
     @torch.no_grad()

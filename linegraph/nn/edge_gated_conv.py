@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..kernels import Edges, edge_update
+from ..kernels import Edges, edge_gate, edge_update
 from .batch_norm import BatchNormSiLU
 
 
@@ -71,7 +71,7 @@ class EdgeGatedConv(nn.Module):
             raise ValueError("give weights and counts of edges within Edges, not beside it")
         if edge_attr.size(0) != edges.index.size(1):
             raise ValueError(f"{edges.index.size(1)} edges but {edge_attr.size(0)} edge features")
-        done = edge_update(
+        gate = (
             edge_attr,
             self.gate_edge.weight,
             self.gate_edge.bias,
@@ -79,12 +79,17 @@ class EdgeGatedConv(nn.Module):
             self.gate_target(x),
             self.message(x),
             edges,
-            # The running statistics of edges that reach no output matter to no output either.
-            self.norm_edges.of_edges() if update_edges else None,
-            recompute=self.recompute,
         )
-        self.norm_edges.track(done.moments)
-        return self.norm_nodes(self.root(x) + done.nodes, node_count, residual=x), done.edges
+        if update_edges and self.norm_edges.exchanges:
+            arrived, m = edge_gate(*gate)
+            new_edges = self.norm_edges(m, edges.count, residual=edge_attr.to(m.dtype))
+        else:
+            # The running statistics of edges that reach no output matter to no output either.
+            norm = self.norm_edges.of_edges() if update_edges else None
+            done = edge_update(*gate, norm, recompute=self.recompute)
+            arrived, new_edges = done.nodes, done.edges
+            self.norm_edges.track(done.moments)
+        return self.norm_nodes(self.root(x) + arrived, node_count, residual=x), new_edges
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}"

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import linegraph
 from tests.bands import some_bands
 from training import graphs as graphs_module
 from training.batches import (
@@ -20,6 +21,7 @@ from training.batches import (
     bytes_per_triplet,
     collate,
     loader,
+    shared_out,
     split_evenly,
     triplet_budget,
 )
@@ -85,6 +87,79 @@ def test_every_epoch_has_every_record_once(
     list(again)
     again.set_epoch(epoch)
     assert [part for [part] in again] == drawn
+
+
+@given(sizes=sizes_, shares=st.integers(1, 9), data=st.data())
+def test_shares_of_a_pass(sizes: list[int], shares: int, data: st.DataObject) -> None:
+    positions = data.draw(st.lists(st.sampled_from(range(len(sizes))), unique=True, min_size=1))
+    found = shared_out(positions, sizes, shares)
+    assert len(found) == shares
+    assert sorted(p for share in found for p in share) == sorted(positions)
+    for share in found:
+        # The order of the pass, and nobody idle while there is something to do.
+        assert [p for p in positions if p in share] == share
+        assert share or len(positions) < shares
+    # Whoever has most would not have been given its smallest record if it had the most before.
+    loads = [sum(sizes[p] for p in share) for share in found]
+    most = found[loads.index(max(loads))]
+    assert max(loads) - min(sizes[p] for p in most) <= min(loads)
+    assert found == shared_out(positions, sizes, shares)
+
+
+@given(sizes=sizes_, ranks=st.integers(2, 5), budget=st.integers(1, 2000), seed=st.integers(0, 99))
+def test_processes_share_the_batches_of_one(
+    sizes: list[int], ranks: int, budget: int, seed: int
+) -> None:
+    """Pass by pass, so that all go through the same number of them."""
+
+    def batches(**more: int) -> list[list[list[int]]]:
+        positions = range(len(sizes))
+        return list(EpochBatches(positions, sizes, 7, budget, shuffle=True, seed=seed, **more))
+
+    whole = batches()
+    each = [batches(rank=rank, ranks=ranks) for rank in range(ranks)]
+    for parts, *shares in zip(whole, *each, strict=True):
+        for part, *pieces in zip(parts, *shares, strict=True):
+            assert sorted(p for piece in pieces for p in piece) == sorted(part)
+
+
+@pytest.mark.parametrize(("batch_size", "ranks"), [(16, 2), (16, 4), (64, 8)])
+def test_processes_have_the_same_work(batch_size: int, ranks: int) -> None:
+    """Sizes drawn as those of the published bands lie: what the busiest has over the mean."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = (9.22 + 0.571 * torch.randn(559, generator=generator)).exp().long().tolist()
+    over = []
+    for epoch in range(3):
+        each = []
+        for rank in range(ranks):
+            batches = EpochBatches(
+                range(559), drawn, batch_size, 10**9, shuffle=True, rank=rank, ranks=ranks
+            )
+            batches.set_epoch(epoch)
+            each.append([sum(drawn[p] for part in parts for p in part) for parts in batches])
+        over += [ranks * max(work) / sum(work) - 1 for work in zip(*each, strict=True)]
+    assert sum(over) / len(over) < 0.1
+
+
+def test_part_without_records() -> None:
+    """One structure of no atoms, which every model gets through; its output counts for nothing."""
+    bands = some_bands(2)
+    for name in linegraph.models():
+        if name == "MPT":
+            continue
+        torch.manual_seed(0)
+        config = {"hidden": 8, "alignn_layers": 1, "conv_layers": 1, "embedding": 8, "head": 8}
+        model = linegraph.build_model(name, **config)
+        graphs = build_graphs(bands, model.views, SETTINGS)
+        part = collate(graphs, [1.0, 2.0], [])
+        assert part["target"].shape == part["position"].shape == (0,)
+        assert part["position"].dtype == torch.int64
+        for view in model.views:
+            assert part[view].num_graphs == 1
+            assert (part[view].num_nodes, part[view].num_edges) == (0, 0)
+        model(part)[:0].sum().backward()
+        for parameter in model.parameters():
+            assert parameter.grad is None or not parameter.grad.any()
 
 
 def test_order_changes_with_epoch_and_seed() -> None:
