@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 import warnings
+import zipfile
 from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
+from os.path import isfile
 
 import torch
 from torch import Tensor
 
-from .errors import InputError
+from .errors import InputError, shortened
 
 #: What training checkpoints call the state dict of their model; the published scripts say "model".
 ENTRIES = ("model", "state_dict", "model_state_dict")
@@ -27,8 +29,9 @@ def read_tensors(path: str | PathLike[str]) -> dict[str, Tensor]:
         InputError: no such file, damaged, or more or other than tensors by name; the message says
             what to save instead.
     """
-    if not Path(path).is_file():
+    if not isfile(path):
         raise InputError("no such checkpoint", file=path)
+    check_archive(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of formats that are refused anyway
@@ -60,6 +63,31 @@ def read_tensors(path: str | PathLike[str]) -> dict[str, Tensor]:
                 field=str(name),
             )
     return dict(state)
+
+
+def check_archive(path: str | PathLike[str]) -> None:
+    """Refuse an archive of torch whose content is damaged, or larger than it looks.
+
+    Torch stores everything as it is and writes a checksum beside it, but does not look at the
+    checksums of weights, and reads compressed content, too. A file that is no archive is left to
+    torch.
+
+    Raises:
+        InputError: compressed content, or bytes that have changed since they were written.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
+                raise InputError("is no checkpoint of torch: its content is compressed", file=path)
+            damaged = archive.testzip()
+    # Of an archive's own words about itself, each may be anything.
+    except (OSError, ValueError, LookupError, EOFError, RuntimeError, zipfile.BadZipFile,
+            struct.error) as error:  # fmt: skip
+        raise InputError(f"is no readable checkpoint ({reason(error)})", file=path) from error
+    if damaged is not None:
+        raise InputError(f"is damaged in {shortened(damaged, 100)!r}", file=path)
 
 
 def _what_else(path: str | PathLike[str]) -> str:

@@ -8,10 +8,21 @@ from pathlib import Path
 
 from .elements import Z_OF
 from .errors import InputError
+from .regular import read_text
 from .structure import Cell
 
 #: Neutron work has names of its own for the isotopes of hydrogen.
 _Z_OF = {**Z_OF, "D": 1, "T": 1}
+
+#: The largest space groups have so many in their conventional cell.
+OPERATIONS = 192
+
+#: Where a CIF lists its operations.
+_SYMMETRY = (
+    "_symmetry_equiv_pos_as_xyz", "_symmetry_equiv_pos_as_xyz_",
+    "_space_group_symop_operation_xyz", "_space_group_symop_operation_xyz_",
+    "_space_group_symop_magn_operation.xyz",
+)  # fmt: skip
 
 
 def explicit_cif(path: Path) -> Cell | None:
@@ -36,7 +47,7 @@ def explicit_cif(path: Path) -> Cell | None:
         raise InputError("reading structure files needs pymatgen: pip install pymatgen") from None
     try:
         # Names of authors come in any encoding; what is read here is plain ASCII.
-        text = path.read_text("utf-8", errors="replace")
+        text = read_text(path, errors="replace")
         blocks = [b for b in CifFile.from_str(text).data.values() if "_atom_site_fract_x" in b.data]
         if len(blocks) != 1:
             raise InputError(f"holds {len(blocks)} structures, expected one")
@@ -44,6 +55,10 @@ def explicit_cif(path: Path) -> Cell | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about what the parser does to the atoms, unused here
             parser = CifParser.from_str(text)
+            if max(len(data.get(key, ())) for key in _SYMMETRY) > OPERATIONS:
+                raise InputError(
+                    f"lists more than {OPERATIONS} symmetry operations, as no space group has"
+                )
             lattice, operations = parser.get_lattice(blocks[0]), parser.get_symops(blocks[0])
         if len(operations) != 1:
             return None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: Characters of a problem that are shown; a file can say what it likes, and errors quote it.
+LONGEST = 2000
+
 
 class InputError(ValueError):
     """Something a user gave cannot be used.
@@ -44,9 +47,24 @@ class InputError(ValueError):
     def __str__(self) -> str:
         place = []
         if self.file is not None:
-            place.append(str(self.file))
+            place.append(_shown(self.file))
         if self.record is not None:
-            place.append(f"record {self.record}")
+            place.append(f"record {_shown(self.record)}")
         if self.field is not None:
-            place.append(f"field {self.field}")
-        return ": ".join([", ".join(place), self.problem]) if place else self.problem
+            place.append(f"field {_shown(self.field)}")
+        # The text of a traceback, which another process hands on, is left as it is.
+        problem = self.problem if "\n" in self.problem else shortened(self.problem, LONGEST)
+        return ": ".join([", ".join(place), problem]) if place else problem
+
+
+def shortened(text: str, most: int) -> str:
+    """The beginning and the end of a text, if all of it is more than so many characters."""
+    return text if len(text) <= most else f"{text[: most - most // 3]}...{text[-(most // 3) :]}"
+
+
+def _shown(place: object) -> str:
+    """A name as a terminal can show it: line breaks and control characters are escaped."""
+    text = shortened(str(place), LONGEST // 4)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

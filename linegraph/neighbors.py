@@ -6,6 +6,7 @@ rule that decides which neighbours count.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,24 @@ SAME_SITE = 0.15
 #: Shells grow until they are full; a crystal whose atoms are further apart than this (Å) is a
 #: mistake in the file, and searching on would exhaust the memory.
 LARGEST_RADIUS = 1000.0
+
+#: So many pairs (1.5 GB, ten seconds) may always be looked at ...
+PAIRS = 10_000_000
+
+#: ... and of large structures so many for each atom. A bound is compared with these: it is six
+#: times the number of pairs there are, 170 for each atom of a crystal or a melt.
+PAIRS_OF_ATOM = 500
+
+#: Boxes that the search may look into, empty ones among them: seconds. Of 50,000 atoms in a crystal
+#: there are 200,000.
+LOOKS = 1e8
+
+#: Copies of itself that an atom may have at its place, on the average: published records have one.
+COPIES = 8
+
+
+#: Makes one number of the numbers of a box in three directions.
+_WEIGHTS = np.array([2**40, 2**20, 1])
 
 
 class Neighbors(NamedTuple):
@@ -47,14 +66,26 @@ class Neighbors(NamedTuple):
 
 
 def radius_neighbors(cell: Cell, radius: float) -> Neighbors:
-    """All neighbours further than :data:`SAME_SITE` and at most ``radius`` (Å) away."""
+    """All neighbours further than :data:`SAME_SITE` and at most ``radius`` (Å) away.
+
+    Raises:
+        InputError: a structure as no matter is: there are so many of them that searching would take
+            all memory, or atoms sit on one another.
+    """
     from vesin import NeighborList
 
+    _check_pairs(cell, radius)
     search = NeighborList(cutoff=radius, full_list=True)
     center, neighbor, image, distance = search.compute(
         points=cell.cart, box=cell.lattice, periodic=True, quantities="ijSd"
     )
     far = distance > SAME_SITE
+    if len(far) - np.count_nonzero(far) > COPIES * len(cell):
+        raise InputError(
+            f"atoms sit on one another: each has more than {COPIES} others or periodic images "
+            f"within {SAME_SITE:g} Å",
+            field="coords",
+        )
     order = np.argsort(center[far], kind="stable")
     return Neighbors(
         center[far][order].astype(np.int64),
@@ -108,3 +139,39 @@ def _kth_distance(found: Neighbors, atoms: int, k: int) -> NDArray[np.float64]:
     enough = count >= k
     kth[enough] = found.distance[by_distance[start[enough] + k - 1]]
     return kth
+
+
+def _check_pairs(cell: Cell, radius: float) -> None:
+    """Refuse a structure in which so many atoms and images are within a radius of each other."""
+    most = max(PAIRS, PAIRS_OF_ATOM * len(cell))
+    areas = np.linalg.norm(np.cross(cell.lattice[[1, 2, 0]], cell.lattice[[2, 0, 1]]), axis=1)
+    thickness = np.abs(np.linalg.det(cell.lattice)) / areas
+    # Boxes at least a radius thick, so that what is near lies in the next one at most; where the
+    # cell itself is thinner, in one of so many images.
+    boxes = np.maximum(1.0, np.floor(thickness / radius))
+    images = float(np.prod(2 * np.ceil(radius / thickness) + 1, where=boxes == 1))
+    if images * np.prod(3 * boxes, where=boxes > 1) > LOOKS:
+        raise InputError(
+            f"the cell is {thickness.min():.3g} Å thick and {thickness.max():.3g} Å long: too thin "
+            f"for a search within {radius:.3g} Å",
+            field="lattice",
+        )
+    if images * 3.0 ** np.count_nonzero(boxes > 1) * len(cell) ** 2 <= most:
+        return
+    inside = cell.frac - np.floor(cell.frac)
+    boxes = np.minimum(boxes, 2.0**20)
+    place = np.minimum((inside * boxes).astype(np.int64), boxes.astype(np.int64) - 1)
+    found, count = np.unique(place @ _WEIGHTS, return_counts=True)
+    where = np.stack([found // weight % 2**20 for weight in _WEIGHTS], axis=1)
+    steps = [(-1, 0, 1) if number > 1 else (0,) for number in boxes]
+    pairs = 0.0
+    for step in product(*steps):
+        key = ((where + step) % boxes.astype(np.int64)) @ _WEIGHTS
+        at = np.minimum(np.searchsorted(found, key), len(found) - 1)
+        pairs += images * float(count @ np.where(found[at] == key, count[at], 0).astype(float))
+    if pairs > most:
+        raise InputError(
+            f"up to {pairs:.1g} pairs of atoms and periodic images are within {radius:.3g} Å of "
+            f"each other, which no crystal of {len(cell)} atoms has",
+            field="coords",
+        )

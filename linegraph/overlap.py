@@ -10,6 +10,9 @@ from .structure import Cell
 #: Pairs looked at in one go, to bound the memory (some 50 MB) whatever the size of the cell.
 _PAIRS = 1_000_000
 
+#: Atoms whose pairs are compared within seconds. Published bands have up to 1,027.
+MOST = 10_000
+
 
 def closest_pair(cell: Cell, below: float) -> tuple[int, int, float] | None:
     """The closest two atoms among those nearer to each other than a limit.
@@ -26,8 +29,11 @@ def closest_pair(cell: Cell, below: float) -> tuple[int, int, float] | None:
         nearer than ``below``.
 
     Raises:
-        InputError: the cell is thinner than twice the limit.
+        InputError: the cell is thinner than twice the limit, or there are more atoms than
+            :data:`MOST`.
     """
+    if len(cell) > MOST:
+        raise InputError(f"{len(cell)} atoms; at most {MOST} are read", field="elements")
     areas = np.linalg.norm(np.cross(cell.lattice[[1, 2, 0]], cell.lattice[[2, 0, 1]]), axis=1)
     thickness = float(abs(np.linalg.det(cell.lattice)) / areas.max())
     # A vector shorter than half the thickness has fractional components below 1/2, so rounding

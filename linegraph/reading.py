@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import warnings
+import zlib
+from itertools import takewhile
+from lzma import LZMAError
 from os import PathLike
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +17,13 @@ import numpy as np
 
 from .cif import explicit_cif
 from .errors import InputError
+from .regular import inflated, read_bytes
 from .structure import Cell
+
+# What pymatgen takes a file for, by its name.
+_JSON = re.compile(r"\.(json|mson)", re.IGNORECASE)
+_YAML = re.compile(r"\.ya?ml", re.IGNORECASE)
+_POSCAR = re.compile(r"POSCAR|CONTCAR|\.vasp|^CHGCAR|^LOCPOT", re.IGNORECASE)
 
 
 def as_cell(structure: Any) -> Cell:
@@ -67,7 +79,7 @@ def _from_ase(atoms: Any) -> Cell:
 
 
 def _from_file(path: Path) -> Cell:
-    if not path.is_file():
+    if not isfile(path):
         raise InputError("no such file", file=path)
     try:
         from pymatgen.core import Structure
@@ -75,25 +87,86 @@ def _from_file(path: Path) -> Cell:
         raise InputError(
             "reading structure files needs pymatgen: pip install pymatgen", file=path
         ) from None
-    if path.suffix.lower() == ".cif":
-        try:
-            cell = explicit_cif(path)
-        except InputError as error:
-            raise error.at(file=path) from None
-        if cell is not None:
+    try:
+        if path.suffix.lower() == ".cif" and (cell := explicit_cif(path)) is not None:
             return cell
+        text = _text_of(path)
+        if _JSON.search(path.name):
+            return cell_of_dict(json.loads(text))
+        if _YAML.search(path.name):
+            raise InputError("structures as YAML are not read; give CIF, POSCAR or JSON")
+        if _POSCAR.search(path.name):
+            _check_counts(text)
+    except InputError as error:
+        raise error.at(file=path) from None
+    except (OSError, EOFError, ValueError, RecursionError, LZMAError, zlib.error) as error:
+        raise _unreadable(path, error) from error
     try:
         with warnings.catch_warnings():
             # A POSCAR without element names would become one of hydrogen, helium, ...
             warnings.filterwarnings("error", message="Elements in POSCAR cannot be determined")
             structure = Structure.from_file(path)
     except Exception as error:  # pymatgen's parsers raise whatever they stumble over
-        reason = str(error).strip().splitlines()
-        raise InputError(
-            f"cannot be read as a structure ({reason[0] if reason else type(error).__name__})",
-            file=path,
-        ) from error
+        raise _unreadable(path, error) from error
     try:
         return _from_pymatgen(structure)
     except InputError as error:
         raise error.at(file=path) from None
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = str(error).strip().splitlines()
+    return InputError(
+        f"cannot be read as a structure ({reason[0] if reason else type(error).__name__})",
+        file=path,
+    )
+
+
+def _text_of(path: Path) -> str:
+    """What a file says, decompressed as pymatgen would; what is no text is left to pymatgen."""
+    return inflated(read_bytes(path), path.name).decode("utf-8-sig", "replace")
+
+
+def _check_counts(text: str) -> None:
+    """Refuse a POSCAR that declares more atoms than it has lines.
+
+    pymatgen makes a list of their elements before it looks for the atoms.
+    """
+    lines = text.splitlines()
+    for line in lines[5:7]:
+        # As pymatgen reads it: what follows a word is a comment.
+        counts = list(takewhile(str.isdecimal, line.split()))
+        if sum(len(count) > 9 for count in counts) or sum(map(int, counts)) > len(lines):
+            raise InputError(f"declares more atoms than its {len(lines)} lines can hold")
+
+
+def cell_of_dict(structure: Any) -> Cell:
+    """A structure as pymatgen writes it to JSON (``Structure.as_dict()``).
+
+    Only lattice, elements and places are looked at. pymatgen itself would make objects of what it
+    finds among the properties, and import any module that is named there.
+
+    Raises:
+        InputError: no such structure, or one that :func:`as_cell` refuses.
+    """
+    from pymatgen.core import Structure
+
+    if not isinstance(structure, dict):
+        raise InputError("is no structure of pymatgen, which is an object")
+    try:
+        sites = [
+            {"species": [_species(one) for one in site["species"]], "abc": site["abc"]}
+            for site in structure["sites"]
+        ]
+        matrix = np.array(structure["lattice"]["matrix"], dtype=np.float64)
+        # The rest of what is said of a lattice follows from its vectors.
+        lattice = {"matrix": matrix.tolist(), "pbc": structure["lattice"].get("pbc", [True] * 3)}
+        made = Structure.from_dict({"lattice": lattice, "sites": sites})
+    except Exception as error:  # it fails in as many ways as there are keys
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"is no structure of pymatgen ({what})") from error
+    return _from_pymatgen(made)
+
+
+def _species(one: dict[str, Any]) -> dict[str, Any]:
+    return {key: one[key] for key in ("element", "occu", "oxidation_state") if key in one}

@@ -13,6 +13,13 @@ from .errors import InputError
 #: Largest atomic number with features (the table of the reference repeats Z = 100 up to 103).
 MAX_Z = 103
 
+#: Cells that an atom may lie away from the given one. Beyond, single atoms are out of the reach of
+#: the digits that coordinates have, and lattice translations out of that of 32 bits.
+FARTHEST = 1e8
+
+#: Å; no crystal has a longer lattice vector.
+LARGEST_CELL = 1e6
+
 
 @dataclass(frozen=True, eq=False)
 class Cell:
@@ -24,8 +31,8 @@ class Cell:
         numbers: ``[N]`` int64 atomic numbers.
 
     Raises:
-        InputError: wrong shapes, values that are not finite, a singular lattice, an atomic
-            number outside 1..103, no atoms.
+        InputError: wrong shapes, values that are not finite or far out of any crystal, a singular
+            lattice, an atomic number outside 1..103, no atoms.
     """
 
     lattice: NDArray[np.float64]
@@ -49,6 +56,15 @@ class Cell:
         if not np.isfinite(frac_).all():
             atom = int(np.flatnonzero(~np.isfinite(frac_).all(axis=1))[0])
             raise InputError(f"coordinate of atom {atom} is NaN or infinite", field="coords")
+        if np.abs(frac_).max() > FARTHEST:
+            atom = int(np.abs(frac_).max(axis=1).argmax())
+            raise InputError(
+                f"atom {atom} is {np.abs(frac_).max():.1g} cells away from the cell", field="coords"
+            )
+        if np.abs(lattice_).max() > LARGEST_CELL:
+            raise InputError(
+                f"a lattice vector is {np.abs(lattice_).max():.1g} Å long", field="lattice"
+            )
         lengths = np.linalg.norm(lattice_, axis=1)
         # The volume relative to a box of the same edges: the sine of the flattest angle, so that
         # a needle is fine and a cell squashed into a plane is not.

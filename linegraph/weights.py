@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
+import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from .errors import InputError
+from .checkpoint import DTYPES
+from .errors import InputError, shortened
+from .features import element_features
 from .models import Model, build_model
-from .paths import views
 
 FORMAT = "linegraph-1"
 
@@ -94,6 +96,7 @@ def load_weights(path: str | PathLike[str]) -> Weights:
         if outputs and len(outputs) != len(getattr(model, "heads", ())):
             raise ValueError(f"{len(outputs)} names of outputs, but another number of heads")
     check_finite(state, path)
+    check_intact(about, state, path)
     return Weights(model, settings, name, config, tuple(map(str, outputs)))
 
 
@@ -103,13 +106,42 @@ def model_of(
     """A model with these weights, in their precision and in evaluation mode.
 
     Raises:
-        TypeError, ValueError, RuntimeError, StopIteration: these do not belong together.
+        TypeError, ValueError, RuntimeError, StopIteration: these do not belong together, or no
+            graphs can be made by such settings.
     """
-    inspect.signature(views).bind("band", (), **graph_settings)
-    model = build_model(name, **config)
+    _check_settings(graph_settings)
+    for size in ("alignn_layers", "conv_layers", "properties"):
+        if config.get(size, 0) > len(state):
+            raise ValueError(f"{size} is {config[size]}, but there are {len(state)} tensors")
     first = next(iter(t for t in state.values() if t.is_floating_point()))
+    if first.dtype not in DTYPES:
+        raise ValueError(f"weights are {first.dtype}")
+    element_features()  # kept once made; made below it would be kept without its numbers
+    # Compared before memory is taken for sizes that the file only claims to have.
+    with torch.device("meta"):
+        outline = build_model(name, **config).state_dict()
+    for key, tensor in outline.items():
+        if key not in state or state[key].shape != tensor.shape:
+            raise ValueError(f"{key} is not there, or of another shape than {list(tensor.shape)}")
+        kind = first.dtype if tensor.is_floating_point() else tensor.dtype
+        if state[key].dtype != kind:
+            raise ValueError(f"{key} is {state[key].dtype}, not {kind}")
+    model = build_model(name, **config)
     model.to(first.dtype).load_state_dict(state)
     return model.eval()
+
+
+def _check_settings(settings: dict[str, Any]) -> None:
+    """Refuse settings of graphs that no training has, or that no machine has room for."""
+    known: dict[str, Callable[[Any], bool]] = {
+        "canonical": lambda v: isinstance(v, bool),
+        "max_neighbors": lambda v: type(v) is int and 1 <= v <= 200,
+        "shell_tol": lambda v: type(v) in (int, float) and 0 <= v <= 1,
+        "lattice_decimals": lambda v: v is None or (type(v) is int and 0 <= v <= 16),
+    }
+    for key, value in settings.items():
+        if key not in known or not known[key](value):
+            raise ValueError(f"graph setting {key!r} is {shortened(repr(value), 100)}")
 
 
 def tensor_file(path: str | PathLike[str]) -> Path:
@@ -119,9 +151,9 @@ def tensor_file(path: str | PathLike[str]) -> Path:
         InputError: there is none.
     """
     path = Path(path)
-    if path.is_dir():
+    if isdir(path):
         path = path / "model.safetensors"
-    if not path.is_file():
+    if not isfile(path):
         raise InputError("no such weights", file=path)
     return path
 
@@ -136,17 +168,15 @@ def write_tensors(
         state: tensors by name.
         about: what JSON can hold; ``format`` among it.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     # All in one entry: safetensors writes several in random order, and equal models would be
     # unequal files.
-    path = Path(path)
-    path.touch()
-    mode = path.stat().st_mode
-    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
-    save_file(tensors, path, {"linegraph": json.dumps(about)})
-    # It makes files that their owner alone can read; a model is no secret.
-    path.chmod(mode)
+    said = {"linegraph": json.dumps({**about, "sha256": _digest(tensors)})}
+    # Written by ourselves: its own files are readable by their owner alone, it leaves others beside
+    # them when it is killed, and of a full disk it does not say which file it was.
+    Path(path).write_bytes(save(tensors, said))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -170,6 +200,26 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return about, state
 
 
+def check_intact(about: Mapping[str, Any], state: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse tensors that have changed since they were written.
+
+    Raises:
+        InputError: they have. Files of earlier versions do not tell.
+    """
+    if about.get("sha256") not in (None, _digest(state)):
+        raise InputError("is damaged: its weights are not those that were written", file=path)
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 (hex) of tensors by name: a bit that is flipped would be another weight."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
 @contextmanager
 def fitting(path: Path) -> Iterator[None]:
     """What goes wrong in the block is the fault of a file that contradicts itself."""
@@ -177,7 +227,10 @@ def fitting(path: Path) -> Iterator[None]:
         yield
     except InputError as error:
         raise error.at(file=path) from None
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:
+    except (
+        ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError,
+        StopIteration,
+    ) as error:  # fmt: skip
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"does not fit the model it names ({reason})", file=path) from error
 

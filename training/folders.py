@@ -31,12 +31,14 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import NamedTuple
 
 from linegraph.cif import explicit_cif
 from linegraph.errors import InputError
 from linegraph.reading import as_cell
+from linegraph.regular import read_bytes, read_text
 from linegraph.structure import Cell
 
 from .bands import Band
@@ -98,7 +100,7 @@ def read_structure(path: Path) -> Cell:
         InputError: unreadable, not a band, or a CIF that leaves atoms to be made by symmetry
             operations: which of them atoms 0..4 would be is then a matter of luck.
     """
-    if not path.is_file():
+    if not isfile(path):
         raise InputError("no such file", file=path)
     try:
         cell = explicit_cif(path) if _CIF.search(path.name) else as_cell(path)
@@ -114,7 +116,7 @@ def _fingerprint(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for file in sorted(files):
         try:
-            content = hashlib.sha256(file.read_bytes()).hexdigest()
+            content = hashlib.sha256(read_bytes(file)).hexdigest()
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror})", file=file) from error
         # A slash is in no file name, so that no two lists of files can look the same.
@@ -124,7 +126,7 @@ def _fingerprint(files: list[Path]) -> str:
 
 def holds_structures(content: list[Path]) -> bool:
     """Whether a name among these is that of a structure file."""
-    return any(_STRUCTURES.fullmatch(f.name) and not f.is_dir() for f in content)
+    return any(_STRUCTURES.fullmatch(f.name) and not isdir(f) for f in content)
 
 
 def find_table(content: list[Path], folder: Path) -> Path | None:
@@ -149,7 +151,7 @@ def table_rows(table: Path) -> list[Row]:
     """
     try:
         # Spreadsheets put a byte order mark in front, hence "-sig".
-        reader = csv.reader(io.StringIO(table.read_text("utf-8-sig"), newline=""), strict=True)
+        reader = csv.reader(io.StringIO(read_text(table, "utf-8-sig"), newline=""), strict=True)
         lines = [(reader.line_num, line) for line in reader if any(map(str.strip, line))]
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", file=table) from error

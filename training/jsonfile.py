@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import math
@@ -14,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linegraph.elements import Z_OF
-from linegraph.errors import InputError
+from linegraph.errors import InputError, shortened
+from linegraph.regular import inflated, read_bytes
 from linegraph.structure import Cell
 
 #: How the names of such files end.
@@ -34,14 +34,14 @@ def read_list(path: Path) -> tuple[str, list[Any]]:
         InputError: the file cannot be read, is damaged, is no JSON, or holds something else.
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", file=path) from error
     digest = hashlib.sha256(data).hexdigest()
     try:
-        if path.suffix.lower() == ".gz":
-            data = gzip.decompress(data)
-        records = json.loads(data.decode("utf-8-sig"))
+        records = json.loads(inflated(data, path.name).decode("utf-8-sig"))
+    except InputError as error:
+        raise error.at(file=path) from None
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"damaged or no gzip file ({error})", file=path) from error
     except RecursionError as error:
@@ -61,7 +61,7 @@ def kind(value: Any) -> str:
         return "an object"
     if isinstance(value, list):
         return "a list"
-    return json.dumps(value)
+    return shortened(json.dumps(value), 100)
 
 
 def check_name(name: str) -> str:

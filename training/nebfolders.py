@@ -18,6 +18,7 @@ from pathlib import Path
 
 from linegraph.errors import InputError
 from linegraph.reading import as_cell
+from linegraph.regular import read_bytes
 from linegraph.structure import Cell
 
 from .bands import Band
@@ -143,7 +144,7 @@ def _fingerprint(files: Iterable[Path], folder: Path) -> str:
     digest = hashlib.sha256()
     for file in sorted(files):
         try:
-            content = hashlib.sha256(file.read_bytes()).hexdigest()
+            content = hashlib.sha256(read_bytes(file)).hexdigest()
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror})", file=file) from error
         # NUL is in no file name, so that no two lists of files can look the same.

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
+from os.path import exists, isdir, isfile
 from pathlib import Path
 
 import numpy as np
@@ -191,18 +192,18 @@ def is_property_set(path: str | PathLike[str]) -> bool:
     """
     path = Path(path)
     try:
-        if not path.is_dir():
+        if not isdir(path):
             return path.name.lower().endswith(ENDINGS) and is_property_file(path)
         if (path / "targets.csv").exists():
             return False
-        return (path / TABLE).is_file() or any(is_property_file(file) for file in _data_files(path))
+        return isfile(path / TABLE) or any(is_property_file(file) for file in _data_files(path))
     except OSError:
         return False
 
 
 def _files(path: Path) -> tuple[list[Path], Path | None]:
     """The files of records, and the one that lists the properties."""
-    if path.is_dir():
+    if isdir(path):
         try:
             files = _data_files(path)
         except OSError as error:
@@ -210,7 +211,7 @@ def _files(path: Path) -> tuple[list[Path], Path | None]:
         if not files:
             raise InputError("holds no .json or .json.gz files of records", file=path)
         table = path / TABLE
-    elif not path.exists():
+    elif not exists(path):
         raise InputError("no such file or folder", file=path)
     elif path.name == TABLE:
         raise InputError("lists properties but holds no records; give its folder", file=path)
@@ -218,7 +219,7 @@ def _files(path: Path) -> tuple[list[Path], Path | None]:
         raise InputError("expected a .json or .json.gz file of records, or a folder", file=path)
     else:
         files, table = [path], path.parent / TABLE
-    return files, table if table.is_file() else None
+    return files, table if isfile(table) else None
 
 
 def _data_files(folder: Path) -> list[Path]:

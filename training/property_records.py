@@ -25,11 +25,12 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator, Sequence
+from os.path import isfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from linegraph.errors import InputError
-from linegraph.reading import as_cell
+from linegraph.reading import cell_of_dict
 from linegraph.structure import Cell
 
 from .bands import check_sites
@@ -101,6 +102,9 @@ def read_entries(path: Path, known: Sequence[str] | None) -> tuple[str, Iterator
 
 def is_property_file(path: Path) -> bool:
     """Whether the first record of a file is one of property values; False if it is unreadable."""
+    # A pipe would be waited for.
+    if not isfile(path):
+        return False
     try:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as stream:
             head = stream.read(_HEAD).decode("utf-8-sig", errors="replace").lstrip()
@@ -233,16 +237,11 @@ def _structure(record: dict[str, Any]) -> Cell:
 
 
 def _from_pymatgen(structure: Any) -> Cell:
-    from pymatgen.core import Structure
-
     if not isinstance(structure, dict):
         raise InputError(f"expected an object, got {kind(structure)}", field="structure")
     try:
-        cell = as_cell(Structure.from_dict(structure))
+        cell = cell_of_dict(structure)
         check_sites(cell)
     except InputError as error:
         raise error.at(field="structure") from None
-    except Exception as error:  # pymatgen fails in as many ways as there are keys
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InputError(f"is no structure of pymatgen ({what})", field="structure") from error
     return cell

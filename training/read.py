@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from os import PathLike
+from os.path import exists, isdir
 from pathlib import Path
 
 from linegraph.errors import InputError
@@ -54,9 +55,9 @@ def read_bands(path: str | PathLike[str], *, skip_bad: bool = False) -> BandSet:
         fingerprint, found = read_neb_folder(path)
     elif is_neb_data_set(path):
         fingerprint, found = read_neb_data_set(path)
-    elif path.is_dir():
+    elif isdir(path):
         fingerprint, found = read_folder(path)
-    elif not path.exists():
+    elif not exists(path):
         raise InputError("no such file or folder", file=path)
     elif path.name.lower().endswith(ENDINGS):
         fingerprint, found = read_records(path)

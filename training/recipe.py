@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
+from os.path import realpath
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
-
 from linegraph.errors import InputError
 from linegraph.models import models
+from linegraph.regular import read_text
 
 from .parts import PARTS
 from .settings import checked
 from .splits import SPLITS
+from .yamlfile import parse_yaml
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "model": models(),
@@ -31,6 +32,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 _ENDINGS = (".yaml", ".yml")
+
+#: Recipes that are based on one another, at most.
+_LONGEST = 20
 
 
 @dataclass(frozen=True)
@@ -172,13 +176,21 @@ def load_recipe(name: str) -> Recipe:
 
 def _read(name: str, above: tuple[str, ...]) -> dict[str, Any]:
     # Resolved, as one file may be reached by many paths (a.yaml, ../here/a.yaml).
-    if Path(name).resolve() in [Path(one).resolve() for one in above]:
+    if "\0" in name:
+        raise InputError(f"no recipe {name!r}")
+    if realpath(name) in map(realpath, above):
         raise InputError(f"recipes are based on each other: {' -> '.join((*above, name))}")
+    if len(above) == _LONGEST:
+        raise InputError(f"more than {_LONGEST} recipes are based on each other", file=above[0])
     path = Path(name)
+    of = f"; it is the base of {above[-1]}" if above else ""
     if name.endswith(_ENDINGS):
-        if not path.is_file():
-            raise InputError("no such recipe file", file=path)
-        text = path.read_text(encoding="utf-8", errors="replace")
+        try:
+            text = read_text(path, errors="replace")
+        except FileNotFoundError:
+            raise InputError(f"no such recipe file{of}", file=path) from None
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror}){of}", file=path) from error
     elif name in recipe_names():
         path = Path(f"{name}.yaml")
         text = (files(__package__) / "recipes" / path.name).read_text(encoding="utf-8")
@@ -186,9 +198,9 @@ def _read(name: str, above: tuple[str, ...]) -> dict[str, Any]:
         known = ", ".join(recipe_names())
         raise InputError(f"no recipe {name!r}; known are {known}, or give a .yaml file")
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"is no YAML ({str(error).splitlines()[0]})", file=path) from error
+        values = parse_yaml(text)
+    except ValueError as error:
+        raise InputError(f"is no YAML ({error})", file=path) from error
     if not isinstance(values, dict):
         raise InputError("expected settings as 'key: value' lines", file=path)
     base = values.pop("base", None)

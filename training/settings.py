@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-import yaml
-
 from linegraph.errors import InputError
+
+from .yamlfile import parse_yaml
 
 _RANGES: dict[str, tuple[float, float]] = {
     "hidden": (1, 4096),
@@ -49,8 +49,8 @@ def parse_settings(settings: Iterable[str], option: str = "--set") -> dict[str, 
         if not equals or not key.strip():
             raise InputError(f"{option} takes key=value, got {word!r}")
         try:
-            values[key.strip()] = yaml.safe_load(text)
-        except yaml.YAMLError:
+            values[key.strip()] = parse_yaml(text)
+        except ValueError:
             raise InputError(f"unreadable value {text!r}", field=key) from None
     return values
 
@@ -108,7 +108,8 @@ def _value(key: str, value: Any, hint: Any, words: tuple[str, ...] | None, file:
     if kind is int and isinstance(value, float) and value.is_integer():
         value = int(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        with suppress(OverflowError):
+            value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise InputError(f"expected {_article(kind)}, got {value!r}", file=file, field=key)
     low, high = _RANGES.get(key, (None, None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Literal
 
@@ -50,22 +51,22 @@ def read_given(
         InputError: unreadable, or no bands where bands are to be.
     """
     path = Path(path)
-    data_set = path.is_dir() or path.name.lower().endswith(ENDINGS) or is_trajectory(path)
+    data_set = isdir(path) or path.name.lower().endswith(ENDINGS) or is_trajectory(path)
     if data_set and kind != "crystal":
         return read_bands(path).bands
     if kind == "band":
         return [Band(str(path), read_structure(path))]
-    if path.is_dir():
+    if isdir(path):
         raise InputError("is a folder; name the structure files in it", file=path)
     if is_trajectory(path):
         raise InputError("is a trajectory, the images of a band, and no crystal", file=path)
-    if path.is_file() and path.suffix.lower() in _MOLECULES:
+    if isfile(path) and path.suffix.lower() in _MOLECULES:
         raise InputError(
             "is of a format for molecules, without a cell; give a crystal, as CIF or POSCAR",
             file=path,
         )
     try:
-        listed = explicit_cif(path) if path.is_file() and path.suffix.lower() == ".cif" else None
+        listed = explicit_cif(path) if isfile(path) and path.suffix.lower() == ".cif" else None
         cell = as_cell(path) if listed is None else listed
         all_atoms = listed is not None or path.suffix.lower() != ".cif"
         if kind is None and all_atoms and looks_like_band(cell, ion):

@@ -13,8 +13,10 @@ ion; the band is the host of the first image and five images of that ion.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 from linegraph.elements import SYMBOLS
 from linegraph.errors import InputError
 from linegraph.reading import as_cell
+from linegraph.regular import read_bytes
 from linegraph.structure import Cell
 
 from .bands import IMAGES, OVERLAP, Band, check_band
@@ -47,7 +50,7 @@ _SHIFTS = np.array(list(product((-1.0, 0.0, 1.0), repeat=3)))
 
 def is_trajectory(path: Path) -> bool:
     """Whether it is a file of frames with a cell: ``.traj``, ``.extxyz``, or ``.xyz`` with one."""
-    if not path.is_file() or path.suffix.lower() not in _FORMATS:
+    if not isfile(path) or path.suffix.lower() not in _FORMATS:
         return False
     if path.suffix.lower() != ".xyz":
         return True
@@ -77,11 +80,19 @@ def read_trajectory(path: Path) -> tuple[str, Iterator[Band | InputError]]:
     except ImportError:
         raise InputError("trajectories need ASE: pip install ase", file=path) from None
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        data = read_bytes(path)
+        digest = hashlib.sha256(data).hexdigest()
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", file=path) from error
+    if _FORMATS[path.suffix.lower()] == "extxyz":
+        _check_counts(data, path)
     try:
-        frames: Any = read(path, index=":", format=_FORMATS[path.suffix.lower()])
+        frames: Any = read(
+            path,
+            index=":",
+            format=_FORMATS[path.suffix.lower()],
+            do_not_split_by_at_sign=True,  # a@1.traj is the name of a file
+        )
     except Exception as error:  # its readers raise whatever they stumble over
         reason = str(error).strip().splitlines()
         raise InputError(
@@ -89,6 +100,16 @@ def read_trajectory(path: Path) -> tuple[str, Iterator[Band | InputError]]:
             file=path,
         ) from error
     return digest, iter([_band(path, frames)])
+
+
+def _check_counts(data: bytes, path: Path) -> None:
+    """Refuse text that declares more atoms or columns than it can hold: ASE makes room for them."""
+    most = data.count(b"\n") + 1
+    counts = re.findall(rb"(?m)^\s*([0-9]+)\s*$", data)
+    if any(len(count) > 9 or int(count) > most for count in counts):
+        raise InputError(f"declares more atoms than its {most} lines can hold", file=path)
+    if re.search(rb":[0-9]{5}", data):
+        raise InputError("declares columns by the ten thousand", file=path)
 
 
 def _band(path: Path, frames: Sequence[object]) -> Band | InputError:

@@ -77,7 +77,7 @@ def test_names_of_outputs(given: Sequence[str], path: Path) -> None:
 
 def test_file_without_names_of_outputs_says_nothing_of_them(path: Path) -> None:
     """As files had it before outputs had names: those are read, and equal files stay equal."""
-    assert set(metadata_of(path)) == {"format", "name", "config", "graph_settings"}
+    assert set(metadata_of(path)) == {"format", "name", "config", "graph_settings", "sha256"}
     assert load_weights(path).outputs == ()
 
 

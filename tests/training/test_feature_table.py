@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,9 @@ def mark(cache: Path) -> None:
     for file in cache.iterdir():
         content = json.loads(file.read_text())
         content["values"]["path_distance"] = MARK
+        del content["sha256"]
+        text = json.dumps(content, sort_keys=True)
+        content["sha256"] = hashlib.sha256(text.encode()).hexdigest()
         file.write_text(json.dumps(content))
 
 

@@ -35,7 +35,8 @@ def test_a_missing_base_is_named_where_it_should_be(folder: Path) -> None:
     (folder / "mine.yaml").write_text("base: base.yaml\n")
     Path("base.yaml").write_text("lr: 0.25\n")
     message = message_of(lambda: load_recipe(str(folder / "mine.yaml")))
-    assert message == f"{folder / 'base.yaml'}: no such recipe file"
+    asked = folder / "mine.yaml"
+    assert message == f"{folder / 'base.yaml'}: no such recipe file; it is the base of {asked}"
 
 
 def test_a_circle_is_found_by_any_path(folder: Path) -> None:

@@ -20,10 +20,11 @@ from rich.progress import Progress
 
 from linegraph.ends import Ends
 from linegraph.errors import InputError
+from linegraph.regular import make_way, read_text
 from linegraph.structure import Cell
 
 from ..bands import Band
-from ..files import write_json
+from ..files import remove_unfinished, write_json
 from ..graphs import default_cache
 from .path import PATH_FEATURES, measure_path
 from .structure import STRUCTURE_FEATURES, structure_features
@@ -88,6 +89,8 @@ def feature_table(
         if known is not None:
             found[job.key] = known
     missing = list({job.key: job for job in jobs if job.key not in found}.values())
+    if missing:
+        remove_unfinished(folder, shared=True)
     found |= _measure_all(missing, folder, workers, progress)
     values = np.full((len(bands), len(names)), np.nan)
     failures: list[Failure] = []
@@ -193,7 +196,9 @@ def _measure(job: _Job, folder: Path) -> tuple[Measured, str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         known = {name: x if math.isfinite(x) else None for name, x in values.items()}
-        write_json(_path(folder, job), {"values": known, "failures": failures})
+        make_way(_path(folder, job))
+        content = {"values": known, "failures": failures}
+        write_json(_path(folder, job), {**content, "sha256": _digest(content)})
     except (OSError, InputError) as error:
         return (values, failures), str(error)
     return (values, failures), ""
@@ -202,15 +207,22 @@ def _measure(job: _Job, folder: Path) -> tuple[Measured, str]:
 def _read(folder: Path, job: _Job) -> Measured | None:
     """What an earlier run wrote; None where there is no such file or it is none of ours."""
     try:
-        content: dict[str, Any] = json.loads(_path(folder, job).read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(read_text(_path(folder, job)))
+        if content.pop("sha256") != _digest(content):
+            return None
         known, failures = content["values"], content["failures"]
         values = {
             name: math.nan if known[name] is None else float(known[name])
             for name in _KINDS[job.kind].names
         }
         return values, {str(name): str(message) for name, message in failures.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _digest(content: dict[str, Any]) -> str:
+    """A digit that is flipped would be another feature."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _path(folder: Path, job: _Job) -> Path:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from os.path import isdir
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from linegraph.errors import InputError
+from linegraph.regular import read_text
+from training.yamlfile import parse_yaml
 
 from .facts import Facts
 from .predictions import NO_TRAINING, Predictions, read_run, read_table
@@ -107,9 +109,9 @@ def gather(
 
 
 def _read(label: str, path: Path, trained: bool, facts: Mapping[str, Facts]) -> list[Entry]:
-    if path.is_dir():
+    if isdir(path):
         name = label or path.resolve().name
-        config = _mapping(path / "config.yaml", yaml.safe_load)
+        config = _mapping(path / "config.yaml", parse_yaml)
         metrics = _mapping(path / "metrics.json", json.loads)
         read = read_run(path, name)
         learned = trained and read.protocol != NO_TRAINING
@@ -126,10 +128,10 @@ def _read(label: str, path: Path, trained: bool, facts: Mapping[str, Facts]) -> 
 def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
     """A file of a run folder; nothing where there is none."""
     try:
-        found = parse(path.read_text(encoding="utf-8"))
+        found = parse(read_text(path))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot be read ({error})", file=path) from error
     if not isinstance(found, dict):
         raise InputError("expected values by name", file=path)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from os.path import isfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from linegraph.errors import InputError
 
 from ..protocols import Protocol
 from ..records import system_of
+from ..yamlfile import read_yaml
 from .tables import Line, read_lines
 
 FloatArray = NDArray[np.float64]
@@ -111,7 +112,7 @@ def read_run(path: Path, name: str = "") -> Predictions:
     """
     path = Path(path)
     table = path / "predictions.csv"
-    if not table.is_file():
+    if not isfile(table):
         raise InputError("there are no predictions", file=table)
     columns, lines = read_lines(table, ("sys_name", "split", "prediction_eV"))
     config = _config(path / "config.yaml")
@@ -237,11 +238,11 @@ def _seed(line: Line, default: int) -> int:
 def _config(path: Path) -> dict[str, Any]:
     """``config.yaml`` of a run; nothing where there is none, as beside an evaluation."""
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = read_yaml(path)
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"cannot be read ({str(error).splitlines()[0]})", file=path) from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read ({error})", file=path) from error
     if not isinstance(config, dict) or not isinstance(config.get("settings", {}), dict):
         raise InputError("is no record of a run's settings", file=path)
     return config

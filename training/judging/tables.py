@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from linegraph.errors import InputError
+from linegraph.regular import read_text
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def read_lines(path: Path, needed: Sequence[str]) -> tuple[list[str], list[Line]
     """
     try:
         # Spreadsheets put a byte order mark in front, hence "-sig".
-        reader = csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline=""), strict=True)
+        reader = csv.reader(io.StringIO(read_text(path, "utf-8-sig"), newline=""), strict=True)
         rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", file=path) from error

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from linegraph.errors import InputError
+from linegraph.errors import InputError, shortened
+from linegraph.regular import read_text
 from training.bands import IMAGES, Band
 from training.data import ion_of
 from training.files import write_csv, write_json
@@ -31,6 +32,9 @@ BARRIERS = (
 
 FAILURES = ("sys_name", "class", "ion", "atoms", "target_eV", "error", "evaluations", "cpu_s",
             "wall_s", "calculator", "version")  # fmt: skip
+
+#: No energy, force, count or time in a result is as large.
+_LARGEST = 1e15
 
 #: Longest stem of a file name: file systems end at 255 bytes, with ending and hash.
 _LONGEST = 200
@@ -76,11 +80,12 @@ class Store:
         """
         path = self.path(name)
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = json.loads(read_text(path))
             result = Result(**{key.name: values[key.name] for key in fields(Result)})
+            _check(result)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 f"is no result of a record ({type(error).__name__}: {error}); delete it to have "
                 "the record done again",
@@ -89,6 +94,28 @@ class Store:
         if result.name != name:
             raise InputError(f"is of record {result.name!r}, not {name!r}", file=path)
         return result
+
+
+def _check(result: Result) -> None:
+    """Refuse values that tables cannot be made of.
+
+    Raises:
+        TypeError, ValueError: energies that are no finite numbers or are missing, other types.
+    """
+    for text in (result.error, result.note):
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"{shortened(repr(text), 50)} is no text")
+    if not isinstance(result.energies, list) or not (result.energies or result.error):
+        raise TypeError("there are no energies")
+    numbers = (result.force, result.end_force, result.evaluations, result.steps, result.cpu_s)
+    for value in (*result.energies, result.wall_s, *(x for x in numbers if x is not None)):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{shortened(repr(value), 50)} is no number")
+        if not abs(value) < _LARGEST:
+            raise ValueError(f"{shortened(repr(value), 50)} is out of any range")
+    ends = result.ends_converged
+    if ends is not None and (not isinstance(ends, list) or len(ends) != 2):
+        raise TypeError("ends_converged is not one of two ends")
 
 
 def write_tables(
