@@ -13,6 +13,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 import click
 
 from benchmarks.command import benchmark
+from linegraph.errors import InputError
 from linegraph.memory import keep_freed_memory
 from training.baselines.command import baseline
 from training.console import (
@@ -30,6 +31,7 @@ from training.neb.command import neb
 from training.options import RunOptions, free_folder, options
 from training.predict_command import predict
 from training.protocol_options import protocol_options
+from training.ranks import here
 from training.screen.command import screen
 
 if TYPE_CHECKING:
@@ -41,6 +43,11 @@ if TYPE_CHECKING:
 @click.pass_context
 def main(context: click.Context) -> None:
     """Ion migration barriers (eV) from crystal structures, by ALIGNN graph networks."""
+    if here().count > 1 and context.invoked_subcommand not in ("train", "pretrain"):
+        raise InputError(
+            f"{context.invoked_subcommand} runs in one process: start it without torchrun, which "
+            "is for train and pretrain"
+        )
     # Benchmarks compare with programs that do not, so there it is an option.
     if context.invoked_subcommand != "benchmark":
         keep_freed_memory()
@@ -70,8 +77,9 @@ def train(
 
     with run.started("starter" if data is None else "small") as (folder, recipe, more):
         metrics = train(folder, recipe, data=data, init=init, protocol=protocol, **more)
-    show_metrics(metrics)
-    show_run(folder)
+    if here().first:
+        show_metrics(metrics)
+        show_run(folder)
 
 
 @main.command()
@@ -101,8 +109,9 @@ def pretrain(
     changes = {"drop": drop or None, "strict_split": strict_split or None}
     with run.started("mpt-small", **changes) as (folder, recipe, more):
         metrics = pretrain(folder, recipe, data, **more)
-    show_properties(metrics)
-    show_run(folder)
+    if here().first:
+        show_properties(metrics)
+        show_run(folder)
 
 
 @main.command()
@@ -140,13 +149,14 @@ def evaluate(
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@options("ion", "max_length", "empty_sites", "min_width", "idpp")
+@options("ion", "max_length", "empty_sites", "find_empty_sites", "min_width", "idpp")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the bands (.json, .json.gz).")
 def hops(
     file: Path,
     ion: str | None,
     max_length: float | None,
     empty_sites: tuple[tuple[float, float, float], ...],
+    find_empty_sites: bool,
     min_width: float,
     idpp: bool,
     out: Path | None,
@@ -164,6 +174,7 @@ def hops(
         ion=ion,
         max_length=max_length,
         empty_sites=empty_sites or None,
+        find_empty_sites=find_empty_sites,
         min_width=min_width,
         idpp=idpp,
     )

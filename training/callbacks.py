@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from rich.progress import (
 )
 
 from .files import write_csv
+from .judging.tables import read_lines
 from .task import Task
 
 HISTORY = ("epoch", "loss", "train_mae", "val_mae", "lr", "seconds")
@@ -119,12 +120,22 @@ class EpochProgress(L.Callback):
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """Rows of a ``history.csv``; none where there is no file."""
+    """Rows of a ``history.csv``; none where there is no file.
+
+    Raises:
+        InputError: it cannot be read, or is no such table; the message names the line.
+    """
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return [
-        {k: int(v) if k == "epoch" else (float(v) if v else None) for k, v in row.items()}
-        for row in rows
-    ]
+    columns, lines = read_lines(path, ("epoch",))
+    rows = []
+    for line in lines:
+        row: dict[str, Any] = {"epoch": line.number_in("epoch")}
+        if not row["epoch"].is_integer():
+            raise line.error(f"expected a whole number, got {line['epoch']!r}", "epoch")
+        for column in columns:
+            # A figure may be NaN, of too few records for instance.
+            nan = line[column].lower() == "nan"
+            row[column] = math.nan if nan else line.number_in(column) if line[column] else None
+        rows.append({**row, "epoch": int(row["epoch"])})
+    return rows

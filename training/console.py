@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import INTERRUPTED
+from .stopping import exit_code, stoppable, stopped
 
 if TYPE_CHECKING:
-    from .hops_command import FoundHop
+    from .hops_command import FoundHops
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
 
 
 class Commands(click.Group):
-    """Turns what goes wrong into one line and an exit code: 2 for input, 1 for our own faults."""
+    """Turns what goes wrong into one line and an exit code.
+
+    2 for input, 1 for our own faults, 130 after Ctrl+C, 143 after SIGTERM.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         from linegraph.errors import InputError
 
+        from .ranks import joined
+
         # Asked for here, where the command's own parsing has not consumed the words yet.
         debug = "--debug" in ctx.args
         try:
-            return super().invoke(ctx)
+            with stoppable(), joined():
+                return super().invoke(ctx)
         except InputError as error:
             if debug:
                 traceback.print_exc()
@@ -34,12 +39,12 @@ class Commands(click.Group):
             ctx.exit(2)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            ctx.exit(INTERRUPTED)
-        except Exception as error:
+        except (KeyboardInterrupt, Exception) as error:
             if debug:
                 traceback.print_exc()
+            if stopped(error):
+                click.echo("interrupted", err=True)
+                ctx.exit(exit_code())
             click.secho(
                 f"internal error: {type(error).__name__}: {error} (--debug shows where)",
                 fg="red",
@@ -64,13 +69,18 @@ def show_metrics(metrics: dict[str, Any]) -> None:
     Console().print(table)
 
 
-def show_hops(found: Sequence[FoundHop]) -> None:
-    """A table of hops."""
+def show_hops(found: FoundHops) -> None:
+    """A table of hops, after the empty sites that were found."""
     from rich.console import Console
     from rich.table import Table
 
+    from linegraph.empty_sites import empty_sites_in_words
+
+    if found.empty_sites is not None:
+        for line in empty_sites_in_words(found.empty_sites):
+            click.echo(line)
     table = Table("band", "hop", "length (Å)", "per cell", "nearest atom on the way (Å)")
-    for row in found:
+    for row in found.hops:
         hop = row.hop
         length, approach = f"{hop.length:.3f}", f"{row.approach:.2f}"
         table.add_row(row.band.name, hop.label, length, str(hop.multiplicity), approach)

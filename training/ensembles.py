@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from linegraph.devices import usable_device
 from linegraph.domain import Domain
 from linegraph.embedding import values_and_embeddings
 from linegraph.ensemble import Ensemble, save_ensemble
 from linegraph.errors import InputError
 from linegraph.intervals import calibrate
-from linegraph.prediction import usable_device
 from linegraph.weights import Weights, load_weights
 
 from .batches import EpochBatches, loader
@@ -34,6 +33,7 @@ from .predict import BUDGET
 from .protocols import Protocol
 from .read import BandSet
 from .runs import graphs_of, source_of
+from .yamlfile import read_yaml
 
 #: How far a model's prediction may be from the one in the run folder, eV: machines round in
 #: different ways, but no more than this.
@@ -112,7 +112,7 @@ def ensemble_of_run(
 def _data_of(path: Path) -> dict[str, Any]:
     """What ``config.yaml`` says of the data, of a run that an ensemble can be made of."""
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = read_yaml(path)
         # Older runs say how many folds there were, and did nothing else with several models.
         told = config.get("protocol") or {"folds": config.get("folds") or 0}
         protocol = Protocol(**{key: value for key, value in told.items() if key != "name"})
@@ -120,7 +120,7 @@ def _data_of(path: Path) -> dict[str, Any]:
         skipped = bool(config["data"].get("skipped"))
     except FileNotFoundError:
         raise InputError("there is no run", file=path) from None
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError("is no record of a run that was trained", file=path) from error
     if not makes_an_ensemble(protocol):
         raise InputError(

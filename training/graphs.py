@@ -14,11 +14,11 @@ from typing import Any, Protocol
 
 import joblib
 from rich.progress import Progress
-from safetensors import SafetensorError
 
 import linegraph
 from linegraph import CrystalGraph, InputError
 
+from .files import remove_unfinished
 from .shards import Joined, Views, read_shard, write_shard
 
 #: Grows when graphs of the same structure and settings would come out differently.
@@ -90,6 +90,7 @@ def load_graphs(
     parts = [_read(job, views) for job in jobs]
     missing = [i for i, part in enumerate(parts) if part is None]
     if missing:
+        remove_unfinished(folder, shared=True)
         built = _build_all([jobs[i] for i in missing], views, settings, workers, progress)
         for i, part in zip(missing, built, strict=True):
             parts[i] = part
@@ -169,7 +170,7 @@ def _build(
     try:
         job.path.parent.mkdir(parents=True, exist_ok=True)
         write_shard(job.path, job.key, views, built.graphs, built.triplets)
-    except (OSError, InputError, SafetensorError) as error:
+    except (OSError, InputError) as error:
         return built, str(error)
     return None, ""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .files import make_folder
 from .protocols import Part
 from .read import BandSet
 from .report import Row, trivial_for, write_rows
@@ -53,8 +54,7 @@ def judge(
     """
     everything: list[Row] = []
     for part in parts:
-        here = folder / part.folder
-        here.mkdir(parents=True, exist_ok=True)
+        here = make_folder(folder / part.folder)
         rows = _rows(bands, part, answer(here, part))
         if part.folder:
             write_rows(here, f"{title}, {_label(part)}", rows)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from linegraph import InputError
+from linegraph.devices import usable_device
 
 from .batches import EpochBatches, loader
 from .graphs import GraphSet
@@ -45,8 +46,7 @@ def outputs(
     positions = range(len(graphs.graphs)) if positions is None else positions
     batches = EpochBatches(positions, graphs.triplets, batch_size=64, budget=BUDGET)
     found: dict[int, Tensor] = {}
-    kind = "cuda" if device == "auto" and torch.cuda.is_available() else device
-    where = torch.device("cpu" if kind == "auto" else kind)
+    where = torch.device(usable_device(device))
     model = model.to(where).eval()
     with torch.inference_mode():
         for parts in loader(graphs, [None] * len(graphs.graphs), batches):

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import csv
 import importlib.metadata
+import io
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from linegraph import InputError
 from linegraph.models import Model
+from linegraph.regular import read_text
 
-from .files import new_run_folder, write_csv, write_yaml
+from .files import holds_nothing, new_run_folder, remove_unfinished, write_csv, write_yaml
 from .graphs import GraphSet, Record, load_graphs
+from .ranks import here, one_a_machine_first
 from .read import BandSet
 from .recipe import Recipe
 from .transfer import Freeze
+from .yamlfile import read_yaml
 
 if TYPE_CHECKING:
     from .fit import Machine
@@ -64,6 +66,8 @@ def start_run(
 ) -> GraphSet:
     """Make a run folder, or check that the run in it can go on, and get the graphs it needs.
 
+    Of several processes the first has the folder to itself, and one of every machine builds.
+
     Args:
         folder: the run folder; must not exist, unless ``resume``.
         recipe: all settings.
@@ -80,11 +84,14 @@ def start_run(
             a structure no graph can be made of.
     """
     _check_freeze(model, recipe)
-    if resume:
-        check_same_run(folder, recipe.as_dict(), source, same)
-    else:
-        new_run_folder(folder)
-    graphs = graphs_of(source, model.views, recipe.graph_settings, machine)
+    first = here().first
+    if first:
+        claim_folder(folder, recipe.as_dict(), source, same, resume=resume)
+    graphs = one_a_machine_first(
+        lambda: graphs_of(source, model.views, recipe.graph_settings, machine)
+    )
+    if not first:
+        return graphs
     more = {"recipe": recipe_name, **same, **(notes or {})}
     write_config(folder, recipe.as_dict(), source, more)
     write_skipped(folder, source.skipped)
@@ -165,14 +172,23 @@ def write_skipped(folder: Path, skipped: Sequence[InputError]) -> None:
 
 
 def read_skipped(folder: Path) -> list[InputError]:
-    """What :func:`write_skipped` wrote; nothing where there is no file."""
+    """What :func:`write_skipped` wrote; nothing where there is no file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
     path = folder / "skipped.csv"
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
     places = ("file", "record", "field")
-    return [InputError(row["problem"], **{key: row[key] or None for key in places}) for row in rows]
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+        return [
+            InputError(row["problem"] or "", **{key: row[key] or None for key in places})
+            for row in rows
+        ]
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as error:
+        raise InputError(f"cannot be read ({error})", file=path) from error
 
 
 def _check_freeze(model: Model, recipe: Recipe) -> None:
@@ -188,6 +204,36 @@ def _check_freeze(model: Model, recipe: Recipe) -> None:
             "null keeps them frozen",
             field="unfreeze_at",
         )
+
+
+def claim_folder(
+    folder: Path,
+    settings: Mapping[str, object],
+    source: Source,
+    more: Mapping[str, object],
+    *,
+    resume: bool,
+) -> None:
+    """Make the folder of a run, or check that the run in it can go on.
+
+    With ``resume``, too, a run begins where the folder holds nothing: one that was killed early has
+    left no more. What was being written when a run was killed is removed.
+
+    Args:
+        folder: must not exist or hold nothing, unless ``resume``.
+        settings: as of :func:`check_same_run`, like the next two.
+        source: of the records.
+        more: what else must be the same.
+        resume: go on with the run in the folder.
+
+    Raises:
+        InputError: a folder that exists, that is no run, or that holds another one.
+    """
+    if resume and not holds_nothing(folder):
+        check_same_run(folder, settings, source, more)
+    else:
+        new_run_folder(folder)
+    remove_unfinished(folder)
 
 
 def check_same_run(
@@ -207,12 +253,12 @@ def check_same_run(
     """
     path = folder / "config.yaml"
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = read_yaml(path)
         before, fingerprint = dict(config["settings"]), config["data"]["fingerprint"]
         before |= {key: config.get(key) for key in more}
     except FileNotFoundError:
         raise InputError("there is no run to resume", file=path) from None
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(f"cannot be read ({error})", file=path) from error
     changes = [
         change for key, value in {**settings, **more}.items()

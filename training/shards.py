@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from os.path import isfile
 from pathlib import Path
 from typing import Any, overload
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from linegraph import CrystalGraph, InputError
+from linegraph.regular import make_way
 
 from .files import replacing
 
@@ -117,7 +119,7 @@ def write_shard(
         triplets: bond pairs of every record.
 
     Raises:
-        InputError, OSError, SafetensorError: the file cannot be written.
+        InputError: the file cannot be written.
     """
     tensors: dict[str, Tensor] = {"triplets": torch.tensor(triplets)}
     for view in views:
@@ -127,8 +129,10 @@ def write_shard(
         for name in FIELDS:
             rows = torch.cat([g[name] for g in members], 1 if name == "edge_index" else 0)
             tensors[f"{view}.{name}"] = rows.contiguous()
+    make_way(path)
     with replacing(path) as partial:
-        save_file(tensors, partial, {"key": key, "digest": _digest(tensors)})
+        # Its own way to write leaves a file of its own beside when it is killed.
+        partial.write_bytes(save(tensors, {"key": key, "digest": _digest(tensors)}))
 
 
 def read_shard(path: Path, key: str, views: tuple[str, ...]) -> tuple[Shard, list[int]] | None:
@@ -139,6 +143,8 @@ def read_shard(path: Path, key: str, views: tuple[str, ...]) -> tuple[Shard, lis
     Returns:
         None unless the file is whole and the one asked for.
     """
+    if not isfile(path):
+        return None  # a pipe would be waited for
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

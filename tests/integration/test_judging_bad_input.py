@@ -77,7 +77,6 @@ def tables(tmp_path: Path) -> dict[str, Path]:
         (["train-mean", "--folds", 99], ["99 folds", "only 6 systems"]),
         (["train-mean", "--train-fraction", "nan"], ["train_fraction", "nan is no fraction"]),
         (["train-mean", "--predict", "gone.json"], ["gone.json", "no such file"]),
-        (["train-mean", "--resume"], ["out/config.yaml", "no run to resume"]),
     ],
 )
 def test_baselines_that_cannot_be_run(
@@ -164,7 +163,7 @@ def test_a_baseline_that_is_there_is_kept(data: Path, waves: Path, tmp_path: Pat
         (["--fmax", "nan"], ["field fmax", "more than 0"]),
         (["--device", "tpu"], ["unknown device 'tpu'"]),
         (["--data", "gone.json"], ["gone.json", "no such file"]),
-        (["--resume"], ["out/config.yaml", "no run to resume"]),
+        (["--resume", "--out", "."], ["config.yaml", "no run to resume"]),
     ],
 )
 def test_bands_that_cannot_be_relaxed(

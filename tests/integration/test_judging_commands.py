@@ -24,10 +24,10 @@ from tests.training.test_report_page import Page
 from training.baselines.models import BASELINES, Baseline
 from training.baselines.published import PUBLISHED_FEATURES
 from training.data import compound_of, hop_length, ion_of
-from training.options import INTERRUPTED
 from training.protocols import Protocol
 from training.records import write_bands
 from training.starter import starter_bands
+from training.stopping import INTERRUPTED
 
 CALCULATOR = "tests.training.neb_calculators:WaveCalculator"
 FORESTS = ("rfr", "path-trees")

@@ -20,8 +20,8 @@ from tests.integration.test_judging_commands import (
 )
 from tests.training.neb_calculators import Wave, WaveCalculator, wave_band
 from training.bands import Band
-from training.options import INTERRUPTED
 from training.records import write_bands
+from training.stopping import INTERRUPTED
 
 
 @pytest.fixture

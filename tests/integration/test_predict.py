@@ -275,6 +275,18 @@ def test_what_a_file_is_said_to_hold(files: Path, weights: Path, tmp_path: Path)
     assert "crystal of LiF" in linegraph("predict", *given).stdout
 
 
+def test_empty_sites_are_found(files: Path, weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pymatgen.analysis.defects")
+    structure("LiCoO2").to(filename=str(tmp_path / "LiCoO2.cif"))
+    words = ["predict", tmp_path / "LiCoO2.cif", "--weights", weights, "--max-length", 1.8]
+    told = linegraph(*words, "--find-empty-sites", "--json", tmp_path / "out.json").stdout
+    assert "(6 in the cell): 3 Li at 1.70 Å, 4 O at 1.82 Å, 1 Co at 1.84 Å" in told
+    assert [row[0] for row in rows_of(told)] == ["Li1-empty1-1"]
+    (crystal,) = json.loads((tmp_path / "out.json").read_text())["crystals"]
+    assert crystal["empty_sites_found"][0]["multiplicity"] == 6
+    assert crystal["hops"][0]["final_empty"]
+
+
 def test_options_reach_the_hops(files: Path, weights: Path) -> None:
     words = ["predict", files / "LiFePO4.cif", "--weights", weights]
     assert len(rows_of(linegraph(*words, "--max-length", 4).stdout)) == 1

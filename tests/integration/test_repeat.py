@@ -76,7 +76,7 @@ def test_number_of_workers_changes_nothing(
 def test_interrupted_while_graphs_are_built(
     tmp_path: Path, data: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is no run to resume then, but the same command finds the graphs that were built."""
+    """There is no run to go on with then, but the graphs that were built are found."""
     monkeypatch.setenv("LINEGRAPH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(training.graphs, "SHARD", 5)
     build, built = training.graphs.build_graphs, list[int]()
@@ -89,10 +89,13 @@ def test_interrupted_while_graphs_are_built(
 
     monkeypatch.setattr(training.graphs, "build_graphs", noted)
     words = ["train", "--data", data, "--out", tmp_path / "run", *WORDS, "--workers", 1]
+    run = tmp_path / "run"
     shown = linegraph(*words, code=130)
-    assert shown.stderr.splitlines() == ["interrupted"]
-    assert list((tmp_path / "run").iterdir()) == []
-    linegraph(*words)
+    again = f"interrupted; the same command with --resume --out {run} goes on"
+    assert shown.stderr.splitlines() == [again]
+    assert list(run.iterdir()) == []
+    shown = linegraph(*words, "--resume")
+    assert f"there is no run in {run} yet: it begins" in shown.stderr.splitlines()
     assert built == [5, 5, 2, 2]
     assert results(tmp_path / "run") == results(whole)
 
@@ -236,7 +239,7 @@ def test_terminated(
 
     with monkeypatch.context() as patch:
         patch.setattr(History, "on_train_batch_end", terminate)
-        shown = linegraph("train", "--data", data, "--out", run, *WORDS, code=130)
+        shown = linegraph("train", "--data", data, "--out", run, *WORDS, code=143)
     assert "--resume" in shown.stderr
     linegraph("train", "--data", data, "--out", run, *WORDS, "--resume")
     assert results(run) == results(whole)
@@ -266,10 +269,13 @@ def test_resume_refuses_other_settings(tmp_path: Path, data: Path, whole: Path) 
 
 def test_resume_refuses_what_is_no_run(tmp_path: Path, data: Path, whole: Path) -> None:
     words = ["--data", data, *WORDS, "--resume"]
-    shown = linegraph("train", *words, "--out", tmp_path / "nowhere", code=2)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    shown = linegraph("train", *words, "--out", tmp_path / "mine", code=2)
     assert "no run to resume" in shown.stderr
-    assert str(tmp_path / "nowhere") in shown.stderr
-    assert not (tmp_path / "nowhere").exists()
+    assert str(tmp_path / "mine") in shown.stderr
+    assert "begins" not in shown.stderr
+    assert [file.name for file in (tmp_path / "mine").iterdir()] == ["notes.txt"]
     assert "--out" in linegraph("train", *words, code=2).stderr
     run = shutil.copytree(whole, tmp_path / "run")
     data_ = b"\ndata: {fingerprint: x}\nfolds: 0"

@@ -18,18 +18,13 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 import linegraph
 from linegraph import Cell, Ends
+from linegraph.devices import usable_device
 from linegraph.ensemble import Barrier, Ensemble, load_ensemble
 from linegraph.hops import hops
 from linegraph.levels import rounded
 from linegraph.percolation import percolation
-from linegraph.prediction import (
-    TOO_CLOSE,
-    Prediction,
-    formula_of,
-    predict,
-    predict_bands,
-    usable_device,
-)
+from linegraph.predicted import TOO_CLOSE, Prediction
+from linegraph.prediction import formula_of, predict, predict_bands
 from linegraph.supercell import band_of, closest_approach
 from linegraph.weights import save_weights
 

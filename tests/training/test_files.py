@@ -5,6 +5,9 @@ import errno
 import json
 import os
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,10 @@ import yaml
 
 from linegraph.errors import InputError
 from training.files import (
+    holds_nothing,
+    make_folder,
     new_run_folder,
+    remove_unfinished,
     replacing,
     write_csv,
     write_json,
@@ -204,3 +210,91 @@ def test_new_run_folder_cannot_be_a_file(tmp_path: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(InputError, match="File exists"):
         new_run_folder(tmp_path / "run")
+
+
+#: What a process does that is killed while it writes.
+KILLED = """
+import os, signal, sys
+from training.files import replacing
+with replacing(sys.argv[1]) as partial:
+    partial.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture(scope="module")
+def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that a killed process was writing."""
+    folder = tmp_path_factory.mktemp("killed")
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", KILLED, str(folder / "a.json")], cwd=root, check=False)
+    (file,) = folder.iterdir()
+    assert file.name.startswith(".partial-") and file.suffix == ".json"
+    return file
+
+
+def test_what_killed_processes_were_writing_is_removed(left_behind: Path, tmp_path: Path) -> None:
+    (tmp_path / "run" / "fold-1").mkdir(parents=True)
+    for folder in (tmp_path / "run", tmp_path / "run" / "fold-1"):
+        (folder / left_behind.name).write_text("half")
+        (folder / "a.json").write_text("{}")
+    (tmp_path / "run" / ".partial-notes.txt").write_text("of somebody else")
+    (tmp_path / "run" / "link").symlink_to(left_behind.parent)
+    remove_unfinished(tmp_path / "run")
+    assert names(tmp_path / "run") == [".partial-notes.txt", "a.json", "fold-1", "link"]
+    assert names(tmp_path / "run" / "fold-1") == ["a.json"]
+    assert left_behind.exists()
+    remove_unfinished(tmp_path / "nowhere")
+
+
+def test_where_others_write_their_files_are_left_alone(left_behind: Path, tmp_path: Path) -> None:
+    dead = tmp_path / left_behind.name
+    dead.write_text("half")
+    _, machine, process, number = left_behind.stem.split("-")
+    away = tmp_path / f".partial-{'0' * 8}-{process}-{number}.json"
+    long_away = tmp_path / f".partial-{'1' * 8}-{process}-{number}.json"
+    for file in (away, long_away):
+        file.write_text("half")
+    two_days_ago = time.time() - 2 * 24 * 3600
+    os.utime(long_away, (two_days_ago, two_days_ago))
+    with replacing(tmp_path / "b.json") as ours:
+        ours.write_text("half")
+        assert ours.name.split("-")[1:3] == [machine, str(os.getpid())]
+        remove_unfinished(tmp_path, shared=True)
+        assert names(tmp_path) == sorted([away.name, ours.name])
+    assert names(tmp_path) == [away.name, "b.json"]
+
+
+def test_a_folder_with_nothing_but_unfinished_files_holds_nothing(
+    left_behind: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert holds_nothing(run)
+    run.mkdir()
+    assert holds_nothing(run)
+    (run / left_behind.name).write_text("half")
+    assert holds_nothing(run)
+    assert new_run_folder(run) == run
+    (run / ".hidden").touch()
+    assert not holds_nothing(run)
+    with pytest.raises(InputError, match="cannot be read"):
+        holds_nothing(run / ".hidden")
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    assert make_folder(tmp_path / "a" / "b") == make_folder(tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be created") as caught:
+        make_folder(tmp_path / "file" / "b")
+    assert caught.value.file == tmp_path / "file" / "b"
+
+
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    for path in (pipe, tmp_path / "link"):
+        with pytest.raises(InputError, match=r"cannot be written \(is a pipe or a device\)"):
+            write_text(path, "text")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "pipe"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors import SafetensorError
 from torch_geometric.data import Batch
 
 import linegraph
@@ -18,7 +18,6 @@ from linegraph import CrystalGraph, InputError
 from linegraph.structure import Cell
 from tests.bands import rock_salt_band, some_bands
 from training import graphs as module
-from training import shards
 from training.bands import Band
 from training.graphs import GraphSet, build_graphs, count_triplets, default_cache, load_graphs
 
@@ -190,11 +189,11 @@ def test_unwritable_cache_only_warns(workers: int, tmp_path: Path, small_files: 
 
 
 def test_full_disk_only_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*args: Any) -> None:
-        raise SafetensorError("No space left on device")
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(shards, "save_file", full)
-    with pytest.warns(UserWarning, match="No space left"):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.warns(UserWarning, match="safetensors: cannot be written .No space left"):
         found = load(tmp_path / "cache")
     assert_same(found, build_graphs(BANDS, VIEWS, SETTINGS))
     assert list((tmp_path / "cache").iterdir()) == []

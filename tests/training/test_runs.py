@@ -20,7 +20,14 @@ from training.console import show_skipped
 from training.fit import Machine
 from training.graphs import GraphSet, load_graphs
 from training.recipe import Recipe
-from training.runs import Source, check_same_run, read_skipped, write_config, write_skipped
+from training.runs import (
+    Source,
+    check_same_run,
+    claim_folder,
+    read_skipped,
+    write_config,
+    write_skipped,
+)
 from training.train import train
 
 RECIPE = Recipe(summary="").changed({**TINY, "epochs": 1, "val": 0})
@@ -125,3 +132,30 @@ def test_another_run_is_not_gone_on_with(tmp_path: Path) -> None:
     write_config(tmp_path, SETTINGS, SOURCE, {"folds": 5})
     message = message_of(lambda: check_same_run(tmp_path, SETTINGS, SOURCE, MORE))
     assert "protocol was None, now {'folds': 5, 'repeats': 1}" in message
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_run_begins_where_nothing_is(resume: bool, tmp_path: Path) -> None:
+    """Also if it is to be gone on with: it may have been killed before it left anything."""
+    run, partial = tmp_path / "run", f".partial-{'0' * 8}-1-{'0' * 32}.yaml"
+    claim_folder(run, SETTINGS, SOURCE, MORE, resume=resume)
+    assert list(run.iterdir()) == []
+    (run / partial).write_text("half")
+    claim_folder(run, SETTINGS, SOURCE, MORE, resume=resume)
+    assert list(run.iterdir()) == []
+    (run / "notes.txt").touch()
+    (run / partial).write_text("half")
+    message = message_of(lambda: claim_folder(run, SETTINGS, SOURCE, MORE, resume=resume))
+    assert ("no run to resume" if resume else "already exists") in message
+    assert (run / partial).exists(), "of a folder that is not ours nothing is removed"
+
+
+def test_a_run_goes_on_without_what_was_half_written(tmp_path: Path) -> None:
+    write_config(tmp_path, SETTINGS, SOURCE, MORE)
+    partial = tmp_path / "fold-1" / f".partial-{'0' * 8}-1-{'0' * 32}.json"
+    partial.parent.mkdir()
+    partial.write_text("half")
+    message = message_of(lambda: claim_folder(tmp_path, {}, SOURCE, {"init": 1}, resume=True))
+    assert "cannot resume" in message and partial.exists()
+    claim_folder(tmp_path, SETTINGS, SOURCE, MORE, resume=True)
+    assert not partial.exists() and (tmp_path / "config.yaml").exists()

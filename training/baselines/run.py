@@ -15,11 +15,11 @@ from sklearn.pipeline import Pipeline
 from linegraph.errors import InputError
 
 from ..data import labelled, load_bands, one_path_each
-from ..files import new_run_folder, write_csv
+from ..files import write_csv
 from ..judge import Answer, judge
 from ..protocols import Part, Protocol, parts_of
 from ..read import BandSet
-from ..runs import check_same_run, source_of, write_config, write_skipped
+from ..runs import claim_folder, source_of, write_config, write_skipped
 from .models import CLASS, SELECTIONS, Baseline, find_baseline, importances, spread_of_trees
 from .published import PUBLISHED_FEATURES
 from .structure import require_matminer
@@ -100,10 +100,7 @@ def baseline(
         "predict": None if others is None else others.fingerprint,
     }
     source = source_of(bands)
-    if resume:
-        check_same_run(folder, settings, source, same)
-    else:
-        new_run_folder(folder)
+    claim_folder(folder, settings, source, same, resume=resume)
     notes = {"predict_path": None if others is None else str(others.path)}
     write_config(folder, settings, source, {**same, **notes}, PACKAGES)
     write_skipped(folder, [*bands.skipped, *(others.skipped if others else [])])

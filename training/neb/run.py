@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from os import PathLike
@@ -15,9 +13,10 @@ from typing import Any
 from linegraph.errors import InputError
 from training.bands import IMAGES, Band
 from training.data import load_bands
-from training.files import new_run_folder
+from training.files import make_folder
 from training.read import BandSet
-from training.runs import Source, check_same_run, write_config, write_skipped
+from training.runs import Source, claim_folder, write_config, write_skipped
+from training.stopping import stoppable
 
 from .calculators import Loaded, Potential, potential_of
 from .relax import METHOD, Result, Settings, relax_band
@@ -98,15 +97,12 @@ def neb(
     chosen = _chosen(bands, records, max_atoms)
     potential = potential_of(calculator, weights, options, device)
     folder = Path(out)
-    with _terminable():
+    with stoppable():
         key = _Key(potential, repr((potential, potential.fingerprint())))
         version = _loaded(key).version
         same = _settings(settings, potential, version)
         source = Source(bands.path, bands.fingerprint, chosen, bands.skipped)
-        if resume:
-            check_same_run(folder, same, source, {})
-        else:
-            new_run_folder(folder)
+        claim_folder(folder, same, source, {}, resume=resume)
         notes = {
             "protocol": {"name": "no training"},
             "method": METHOD,
@@ -116,7 +112,7 @@ def neb(
         write_config(folder, same, source, notes, PACKAGES)
         write_skipped(folder, bands.skipped)
         store = Store(folder, bands.bands)
-        store.folder.mkdir(exist_ok=True)
+        make_folder(store.folder)
         job = _Job(key, settings, store)
         found = store.read_all()
         todo = [b for b in chosen if b.name not in found or found[b.name].error is not None]
@@ -201,19 +197,6 @@ def _done(job: _Job, todo: Sequence[Band], workers: int) -> Generator[Result, No
     # joblib gives each process its part of the cores.
     parallel = Parallel(n_jobs=min(workers, len(todo)), return_as="generator_unordered")
     yield from parallel(delayed(job.do)(band) for band in todo)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """A request to terminate ends the run like Ctrl+C, with tables of what is done."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say(result: Result, total: int, done: int) -> None:
