@@ -117,4 +117,4 @@ _OF_CHECKPOINT: dict[str, Callable[[Path], Path]] = {
     "one letter": lambda folder: written(folder, b"x", "model.pt"),
 }
 
-READERS = (Reader("checkpoint", "weights", _torch_file, _read_checkpoint, _OF_CHECKPOINT, 1.5),)
+READERS = (Reader("checkpoint", "files", _torch_file, _read_checkpoint, _OF_CHECKPOINT, 1.5),)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -22,11 +23,23 @@ from .case import Ending, Reader
 PATIENCE = 60 * SECONDS
 
 
-def shares(readers: Sequence[Reader], cases: int) -> dict[str, int]:
-    """How many cases of each reader: those made by hand and its share of the others."""
-    crafted = sum(len(reader.crafted) for reader in readers)
-    unit = max(0, cases - crafted) / sum(reader.share for reader in readers)
-    return {reader.name: len(reader.crafted) + round(unit * reader.share) for reader in readers}
+def chosen(readers: Sequence[Reader], cases: int) -> dict[str, list[int]]:
+    """Numbers of the cases of each reader: those made by hand, and its share of the others.
+
+    Where those made by hand would be more than half, it is every second, third ... of them, the
+    first one included.
+    """
+    every = ceil(2 * sum(len(reader.crafted) for reader in readers) / max(cases, 1))
+    crafted = {r.name: list(range(0, len(r.crafted), max(every, 1))) for r in readers}
+    left = max(0, cases - sum(map(len, crafted.values())))
+    unit = left / sum(reader.share for reader in readers)
+    return {
+        r.name: [
+            *crafted[r.name],
+            *range(len(r.crafted), len(r.crafted) + round(unit * r.share)),
+        ]
+        for r in readers
+    }
 
 
 def run_all(readers: Sequence[Reader], cases: int, only: int | None = None) -> list[Ending]:
@@ -37,14 +50,14 @@ def run_all(readers: Sequence[Reader], cases: int, only: int | None = None) -> l
         cases: how many in all, about.
         only: of each reader the case of this number alone.
     """
-    counts = shares(readers, cases)
+    numbers = chosen(readers, cases)
     found: dict[str, list[Ending]] = {}
     threads = []
     for group, members in groupby(sorted(readers, key=lambda r: r.group), key=lambda r: r.group):
         jobs = [
             (reader.name, number)
             for reader in members
-            for number in ([only] if only is not None else range(counts[reader.name]))
+            for number in ([only] if only is not None else numbers[reader.name])
         ]
         found[group] = []
         threads.append(Thread(target=_run_group, args=(jobs, found[group])))

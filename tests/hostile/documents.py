@@ -16,7 +16,7 @@ class Raw(str):
 
 
 #: What values are replaced by, as JSON text.
-VALUES = (
+VALUES: tuple[Any, ...] = (
     Raw("NaN"), Raw("-Infinity"), Raw("1e308"), Raw("1e999"), Raw("-1e300"), Raw("1" * 4000),
     Raw("9" * 5000), Raw("123456789012345678901234567890"), Raw("1e-300"), Raw("-0"),
     None, True, False, "", "x" * 100_000, "\u0000", "\ud800", "../../../etc/passwd", "1e5", "nan",

@@ -54,6 +54,10 @@ def _copy_of(run: Callable[[], Path], *names: str) -> Callable[[Path, Random], P
     return make
 
 
+def _untouched(run: Callable[[], Path]) -> dict[str, Callable[[Path], Path]]:
+    return {"untouched": lambda folder: Path(copytree(run(), folder / "run"))}
+
+
 def _evaluate(path: Path) -> None:
     np.testing.assert_array_equal(_evaluated(path, path.parent / "out"), _wanted())
 
@@ -71,9 +75,9 @@ def _report(path: Path) -> None:
 
 
 READERS = (
-    Reader("run to evaluate", "judged", _copy_of(_trained, "model.safetensors"), _evaluate,
-           at("run", odd_files("model.safetensors")), 0.4),
-    Reader("run on a page", "judged",
-           _copy_of(original_run, "config.yaml", "metrics.json", "predictions.csv"), _report, {},
-           0.3),
+    Reader("run to evaluate", "files", _copy_of(_trained, "model.safetensors"), _evaluate,
+           _untouched(_trained) | at("run", odd_files("model.safetensors")), 0.4),
+    Reader("run on a page", "files",
+           _copy_of(original_run, "config.yaml", "metrics.json", "predictions.csv"), _report,
+           _untouched(original_run), 0.3),
 )  # fmt: skip

@@ -94,4 +94,4 @@ RECIPES: dict[str, Callable[[Path], Path]] = {
 }
 
 
-READERS = (Reader("recipe", "runs", _recipe, _load, {**RECIPES, **odd_files("r.yaml")}, 2.0),)
+READERS = (Reader("recipe", "files", _recipe, _load, {**RECIPES, **odd_files("r.yaml")}, 2.0),)

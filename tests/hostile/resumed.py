@@ -187,8 +187,8 @@ def _resume_rightly(path: Path) -> None:
 
 
 READERS = (
-    Reader("checkpoint to resume", "resumed", _checkpoint, _resume, _OF_CHECKPOINT, 1.0),
-    Reader("history to resume", "resumed", _history, _resume_rightly, {
+    Reader("checkpoint to resume", "files", _checkpoint, _resume, _OF_CHECKPOINT, 1.0),
+    Reader("history to resume", "files", _history, _resume_rightly, {
         "untouched": lambda folder: _copy(folder, "history.csv")
     }, 0.3),
 )  # fmt: skip

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -29,6 +30,8 @@ from training.neb.relax import Result
 from training.read import read_bands
 from training.runs import check_same_run, read_skipped, source_of, write_skipped
 from training.screen import store as screening
+from training.screen.ranking import write_tables
+from training.screen.run import collect
 
 from .case import Reader
 from .damage import damaged
@@ -191,34 +194,51 @@ def _neb(path: Path) -> None:
 
 
 _SCREENED = Path("LiO.cif")
+_LEVELS = [
+    {"dimension": d, "barrier_eV": 0.3, "low_eV": 0.1, "high_eV": None, "directions": [[[1, 0, 0]]]}
+    for d in (1, 2, 3)
+]
+
+#: What the ranking looks at of a prediction.
+_PREDICTION: dict[str, Any] = {
+    "formula": "LiO", "ion": "Li", "level": 0.9, "threshold_eV": 0.65,
+    "model": {"calibrated": True},
+    "hops": [{"barrier_eV": 0.3, "outside": False, "blocked": False,
+              "probability_below_threshold": 0.9}],
+    "percolation": _LEVELS, "percolation_without_blocked": _LEVELS,
+}  # fmt: skip
 
 
 def _screen_file(folder: Path, random: Random) -> Path:
     store = screening.Store(folder)
-    store.write(
-        _SCREENED,
-        screening.Result("LiO.cif", "0" * 64, {"read": 0.1}, {"formula": "LiO", "hops": []}, None),
-    )
+    found = screening.Result("LiO.cif", "0" * 64, {"read": 0.1}, _PREDICTION, None)
+    if not random.randrange(4):
+        failure = screening.Failure("LiO.cif", "is bad", "lattice")
+        found = replace(found, prediction=None, failure=failure)
+    store.write(_SCREENED, found)
     damage_file(store.path(_SCREENED), random)
     return store.path(_SCREENED)
 
 
 def _screened(path: Path) -> None:
-    screening.Store(path.parent).read(_SCREENED)
+    found = collect(screening.Store(path.parent), [_SCREENED])
+    out = path.parent / "out"
+    out.mkdir()
+    write_tables(out, found.ranking, found.failures)
 
 
 _CONFIG = at("run", odd_files("config.yaml"))
 
 READERS = (
-    Reader("run to resume", "runs", _copy_of_run("config.yaml"), _resume, _CONFIG, 1.0),
-    Reader("run to report", "runs", _copy_of_run("config.yaml", "metrics.json", "predictions.csv"),
+    Reader("run to resume", "files", _copy_of_run("config.yaml"), _resume, _CONFIG, 1.0),
+    Reader("run to report", "files", _copy_of_run("config.yaml", "metrics.json", "predictions.csv"),
            _report, at("run", odd_files("predictions.csv")), 1.5),
-    Reader("run to join", "runs", _copy_of_run("config.yaml", "predictions.csv"), _members, {}),
-    Reader("skipped records", "runs", _copy_of_run("skipped.csv"), _skipped, {}, 0.3),
-    Reader("table of predictions", "runs", _predictions, _table, odd_files("a.csv"), 0.7),
-    Reader("graph cache", "runs", _shard, _cached,
+    Reader("run to join", "files", _copy_of_run("config.yaml", "predictions.csv"), _members, {}),
+    Reader("skipped records", "files", _copy_of_run("skipped.csv"), _skipped, {}, 0.3),
+    Reader("table of predictions", "files", _predictions, _table, odd_files("a.csv"), 0.7),
+    Reader("graph cache", "files", _shard, _cached,
            {what: _as_shard(make) for what, make in odd_files("x").items()}, 1.5),
-    Reader("feature cache", "runs", _feature_file, _measured, {}, 1.0),
-    Reader("results of neb", "runs", _neb_file, _neb, {}, 0.7),
-    Reader("results of screen", "runs", _screen_file, _screened, {}, 0.7),
+    Reader("feature cache", "files", _feature_file, _measured, {}, 1.0),
+    Reader("results of neb", "files", _neb_file, _neb, {}, 0.7),
+    Reader("results of screen", "files", _screen_file, _screened, {}, 0.7),
 )  # fmt: skip

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from .case import Ending
-from .count import run_all, shares, table
+from .count import chosen, run_all, table
 from .registry import READERS
 
 pytest.importorskip("ase", reason="trajectories need ASE")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 #: Cases tried by default, about. ``pytest -m slow`` tries the others.
-CASES = 700
+CASES = 300
 MORE = 2500
 
 
@@ -39,7 +39,7 @@ def endings() -> list[Ending]:
 @pytest.mark.parametrize("reader", [reader.name for reader in READERS])
 def test_each_case_ends_in_an_error_or_a_right_answer(reader: str, endings: list[Ending]) -> None:
     own = [ending for ending in endings if ending.reader == reader]
-    assert len(own) == shares(READERS, CASES)[reader]
+    assert [ending.case for ending in own] == chosen(READERS, CASES)[reader]
     assert wrong(own) == []
 
 
@@ -56,5 +56,8 @@ def test_both_endings_are_met(endings: list[Ending]) -> None:
 def test_more_cases() -> None:
     endings = run_all(READERS, MORE)
     assert len(endings) >= 2000
+    numbers = chosen(READERS, MORE)
+    for reader in READERS:
+        assert set(range(len(reader.crafted))) <= set(numbers[reader.name])
     assert wrong(endings) == []
     print(table(endings))

@@ -214,6 +214,6 @@ _OF_ENSEMBLE: dict[str, Callable[[Path], Path]] = {
 
 
 READERS = (
-    Reader("weights", "weights", _safetensors("weights"), _read_weights, _OF_WEIGHTS, 2.0),
-    Reader("ensemble", "weights", _safetensors("ensemble"), _read_ensemble, _OF_ENSEMBLE, 2.0),
+    Reader("weights", "files", _safetensors("weights"), _read_weights, _OF_WEIGHTS, 2.0),
+    Reader("ensemble", "files", _safetensors("ensemble"), _read_ensemble, _OF_ENSEMBLE, 2.0),
 )

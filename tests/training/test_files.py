@@ -142,6 +142,17 @@ def test_text_is_utf8_with_plain_line_ends(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_bytes() == "Å\nβ\n".encode()
 
 
+def test_halves_of_characters_are_escaped(tmp_path: Path) -> None:
+    """Names of files that are not in UTF-8 have them, and JSON from elsewhere may."""
+    half = "a\ud800"
+    write_json(tmp_path / "a.json", [half])
+    write_csv(tmp_path / "a.csv", ["x"], [[half]])
+    write_yaml(tmp_path / "a.yaml", [half])
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == [half]
+    assert (tmp_path / "a.csv").read_text("utf-8") == "x\na\\ud800\n"
+    assert "\\ud800" in (tmp_path / "a.yaml").read_text("utf-8").lower()
+
+
 def test_json_keeps_the_order_and_the_digits(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     write_json(path, {"r2": None, "mae": 0.1 + 0.2, "a": "Å"})

@@ -23,7 +23,7 @@ from training.runs import Source, claim_folder, write_config
 
 from .ions import checked_ions
 from .ranking import Row, row_of, write_tables
-from .store import STRUCTURES, Failure, Store, sha256_of
+from .store import STRUCTURES, Failure, Store, sha256_of, unusable
 from .worker import STAGES, Job, Settings
 
 #: Distributions, besides those of every run, whose versions are noted.
@@ -152,15 +152,24 @@ def structure_files(folder: str | PathLike[str]) -> list[Path]:
 
 
 def collect(store: Store, files: Sequence[Path]) -> Screened:
-    """What there is on disk, read one file at a time."""
+    """What there is on disk, read one file at a time.
+
+    Raises:
+        InputError: a file that this program has not written.
+    """
     rows: list[Row] = []
     failures: list[Failure] = []
     seconds = dict.fromkeys(STAGES, 0.0)
-    for result in store.read_all(files):
+    for file in files:
+        if (result := store.read(file)) is None:
+            continue
         if result.failure is not None:
             failures.append(result.failure)
         elif result.prediction is not None:
-            rows.append(row_of(result.file, result.prediction))
+            try:
+                rows.append(row_of(result.file, result.prediction))
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                raise unusable(store.path(file), error) from error
             for stage in STAGES:
                 seconds[stage] += result.seconds.get(stage, 0.0)
     return Screened(sorted(rows, key=lambda row: row.order), failures, seconds)

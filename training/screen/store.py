@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from linegraph.errors import InputError
+from linegraph.regular import read_text
 from training.files import write_json
 
 #: Folder of the files of single structures, in the run folder.
@@ -90,31 +91,17 @@ class Store:
         """
         path = self.path(file)
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = json.loads(read_text(path))
             found = {key.name: values[key.name] for key in fields(Result)}
             if found["failure"] is not None:
                 found["failure"] = Failure(**found["failure"])
-            elif not isinstance(found["prediction"], dict):
-                raise TypeError("neither a prediction nor a failure")
-            return Result(**found)
+            result = Result(**found)
+            _check(result)
+            return result
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"is no result of a structure ({type(error).__name__}: {error}); delete it to "
-                "have the structure done again",
-                file=path,
-            ) from error
-
-    def read_all(self, files: Sequence[Path]) -> Iterator[Result]:
-        """The results that there are, one at a time, in the order of the files.
-
-        Raises:
-            InputError: a file that this program has not written.
-        """
-        for file in files:
-            if (result := self.read(file)) is not None:
-                yield result
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise unusable(path, error) from error
 
     def unfinished(self, files: Sequence[Path]) -> list[Path]:
         """Those without a result, with a failure, or changed since; results of these are removed.
@@ -131,6 +118,34 @@ class Store:
                 _remove(self.path(file))
             todo.append(file)
         return todo
+
+
+def unusable(path: Path, error: Exception) -> InputError:
+    """What to say of a file that this program has not written."""
+    return InputError(
+        f"is no result of a structure ({type(error).__name__}: {error}); delete it to have the "
+        "structure done again",
+        file=path,
+    )
+
+
+def _check(result: Result) -> None:
+    """Refuse values that tables cannot be made of.
+
+    Raises:
+        TypeError: neither a prediction nor a failure, or values of other types.
+    """
+    failure = result.failure
+    words = [result.file, result.sha256]
+    if failure is not None:
+        words += [failure.file, failure.problem, failure.field or "", failure.hop or ""]
+    elif not isinstance(result.prediction, dict):
+        raise TypeError("neither a prediction nor a failure")
+    if not all(isinstance(word, str) for word in words):
+        raise TypeError("something that is to be text is none")
+    times = result.seconds.values() if isinstance(result.seconds, dict) else [None]
+    if not all(isinstance(time, int | float) for time in times):
+        raise TypeError("seconds are no numbers")
 
 
 def sha256_of(file: Path) -> str:
