@@ -52,9 +52,11 @@ def test_dask_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         made.to(filename=str(crystals / f"{name}.cif"))
     (crystals / "junk.cif").write_text("no crystal\n")
     monkeypatch.chdir(tmp_path)
+    # Workers of joblib that another test has left wait for further work.
+    before = multiprocessing.active_children()
     there: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(EXAMPLE, PAGE, "exec"), there)
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= set(before)
     assert len(there["found"].ranking) == 4
     assert len(there["found"].failures) == 1
     assert tables("runs/dask") == screened_plainly()
