@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests import fixtures
+from tests import ensembles, fixtures
 from tests.bands import settings
 from tests.integration.command import linegraph
 
 data = fixtures.data
 crystals = fixtures.crystals
 mpt_run = fixtures.mpt_run
+weights = ensembles.weights
 
 
 @pytest.fixture(scope="session")

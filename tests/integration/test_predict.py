@@ -9,19 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 from pymatgen.core import Lattice, Molecule, Structure
-from torch_geometric.data import Batch
 
 import linegraph as library
 from linegraph import InputError
-from linegraph.domain import Domain
-from linegraph.embedding import values_and_embeddings
-from linegraph.ensemble import Ensemble, load_ensemble, save_ensemble
-from linegraph.intervals import calibrate
+from linegraph.ensemble import load_ensemble, save_ensemble
 from linegraph.prediction import predict, predict_bands
 from tests.bands import rock_salt_band, some_bands
+from tests.ensembles import ensemble_of
 from tests.integration.command import assert_says, linegraph, refused
 from tests.integration.test_cli import table, write_structure
 from tests.linegraph.test_hops import structure
@@ -30,36 +26,6 @@ from training.predict_command import predict as command
 from training.predict_files import CrystalFile, predict_files
 from training.predict_output import COLUMNS
 from training.records import write_bands
-from training.starter import starter_bands
-
-CONFIG = {"hidden": 8, "alignn_layers": 1, "conv_layers": 1, "head": 8}
-
-
-def ensemble_of(bands: list[Band]) -> Ensemble:
-    """Two models with random weights, calibrated on bands that each has half of."""
-    members = []
-    for seed in range(2):
-        torch.manual_seed(seed)
-        members.append(library.build_model("MODEL-4", **CONFIG).eval())
-    graphs = [library.views(band.cell, members[0].views) for band in bands]
-    batch = {
-        name: Batch.from_data_list([graph[name] for graph in graphs]) for name in members[0].views
-    }
-    said = [values_and_embeddings(member, batch) for member in members]
-    of = np.arange(len(bands)) % 2
-    domain = Domain(tuple(band.name for band in bands), of, np.stack([one for _, one in said]))
-    held_out = np.stack([values for values, _ in said])[of, np.arange(len(bands))]
-    targets = [band.target or 0.0 for band in bands]
-    calibration = calibrate(targets, held_out, domain.held_out, of)
-    return Ensemble("MODEL-4", CONFIG, {}, tuple(members), domain, calibration)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ensemble that knows some of the starter set."""
-    path = tmp_path_factory.mktemp("weights") / "ensemble.safetensors"
-    save_ensemble(path, ensemble_of(starter_bands()[:14]))
-    return path
 
 
 @pytest.fixture(scope="module")

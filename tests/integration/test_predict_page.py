@@ -15,9 +15,9 @@ from linegraph.ensemble import Ensemble, load_ensemble, save_ensemble
 from linegraph.percolation import Direction, Percolation
 from linegraph.prediction import predict_bands
 from tests.bands import some_bands
+from tests.ensembles import ensemble_of
 from tests.integration.command import assert_says, linegraph, refused
 from tests.integration.test_cli import write_structure
-from tests.integration.test_predict import ensemble_of
 from tests.linegraph.test_hops import cell_of, structure
 from tests.predictions import NEAREST, predicted
 from tests.training.test_report_page import Page

@@ -9,21 +9,12 @@ import pytest
 from click.testing import CliRunner, Result
 from pymatgen.core import Lattice, Structure
 
-from linegraph.ensemble import save_ensemble
-from tests.integration.test_predict import ensemble_of, rows_of
+from tests.integration.test_predict import rows_of
 from tests.linegraph.test_hops import structure
 from training.console import CONTEXT, Commands
 from training.screen.command import screen
 from training.screen.run import screen as screen_folder
 from training.screen.worker import STAGES
-from training.starter import starter_bands
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "ensemble.safetensors"
-    save_ensemble(path, ensemble_of(starter_bands()[:14]))
-    return path
 
 
 @pytest.fixture(scope="module")

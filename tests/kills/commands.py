@@ -7,7 +7,7 @@ from pathlib import Path
 
 from linegraph.ensemble import save_ensemble
 from tests.bands import data_file, settings
-from tests.integration.test_predict import ensemble_of
+from tests.ensembles import ensemble_of
 from tests.linegraph.test_hops import structure
 from tests.property_data import TINY_MPT, property_folder
 from tests.training.neb_calculators import wave_band

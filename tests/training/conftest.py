@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from tests import fixtures
+from tests import ensembles, fixtures, tuning
 from tests.property_sets import HARD, SOFT, TABLE, written
-from tests.tuning import weights
 
 data = fixtures.data
 crystals = fixtures.crystals
 mpt_run = fixtures.mpt_run
+weights = ensembles.weights
 
 
 @pytest.fixture(scope="session")
 def mpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights to start from, that nobody trained."""
-    return weights(tmp_path_factory.mktemp("mpt") / "model.safetensors")
+    return tuning.weights(tmp_path_factory.mktemp("mpt") / "model.safetensors")
 
 
 @pytest.fixture

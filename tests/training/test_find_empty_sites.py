@@ -12,23 +12,13 @@ import pytest
 pytest.importorskip("pymatgen.analysis.defects")
 
 from linegraph import InputError
-from linegraph.ensemble import save_ensemble
 from linegraph.prediction import predict
 from tests.integration.command import ROOT, linegraph
-from tests.integration.test_predict import ensemble_of
 from tests.linegraph.test_hops import structure
 from tests.linegraph.test_prediction import ByLength
 from training.predict_files import CrystalFile, predict_files
 from training.screen.run import screen
-from training.starter import starter_bands
 from training.starter.crystals import write_crystals
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "ensemble.safetensors"
-    save_ensemble(path, ensemble_of(starter_bands()[:14]))
-    return path
 
 
 @pytest.fixture(scope="module")

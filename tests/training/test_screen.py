@@ -22,9 +22,9 @@ from linegraph.ensemble import save_ensemble
 from linegraph.predicted import Prediction
 from linegraph.prediction import predict
 from tests.bands import some_bands
+from tests.ensembles import ensemble_of
 from tests.errors import message_of
 from tests.integration.test_cli import write_structure
-from tests.integration.test_predict import ensemble_of
 from tests.linegraph.test_hops import structure
 from training.screen import worker
 from training.screen.ranking import Row, row_of
@@ -47,14 +47,6 @@ worker.predict = slow
 folder, out, weights = sys.argv[1:]
 screen(out, folder, weights=weights, workers=1)
 """
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A calibrated ensemble of two models with random weights."""
-    path = tmp_path_factory.mktemp("weights") / "ensemble.safetensors"
-    save_ensemble(path, ensemble_of(starter_bands()[:14]))
-    return path
 
 
 @pytest.fixture(scope="module")
