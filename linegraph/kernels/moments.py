@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .backend import Moments
+from .blocks import Scratch, row_blocks
 
 
 class RunningMoments:
@@ -39,6 +40,17 @@ class RunningMoments:
         self.mean += step * share
         self.square += square + step.square_() * (self.count * share)
         self.count = total
+
+    @classmethod
+    def of_rows(
+        cls, x: Tensor, weight: Tensor | None, like: Tensor, scratch: Scratch
+    ) -> RunningMoments:
+        """Moments of ``[R, C]`` rows, block by block, in the precision of ``like [C]``."""
+        moments = cls(like)
+        for rows in row_blocks(x, x.size(1)):
+            part = None if weight is None else weight[rows]
+            moments.add(x[rows].to(like.dtype), part, scratch("square", rows))
+        return moments
 
     def result(self) -> Moments:
         """Mean, biased variance and weight; mean 0 and variance 1 where nothing counts."""

@@ -33,10 +33,7 @@ class NormSiLU(torch.autograd.Function):
         scratch = Scratch(x, channels, kind)
         ctx.of_batch = mean is None or var is None
         if mean is None or var is None:
-            moments = RunningMoments(scale.to(kind))
-            for rows in row_blocks(x, channels):
-                part = None if weight is None else weight[rows]
-                moments.add(x[rows].to(kind), part, scratch("square", rows))
+            moments = RunningMoments.of_rows(x, weight, scale.to(kind), scratch)
             mean, var, count = moments.result()
         else:
             count = x.new_tensor(float(x.size(0))) if weight is None else weight.sum()

@@ -77,10 +77,7 @@ class _SyncNormSiLU(torch.autograd.Function):
         kind, channels = wide(x.dtype), x.size(1)
         weight = None if row_weight is None else row_weight.to(kind)
         scratch = Scratch(x, channels, kind)
-        own = RunningMoments(scale.to(kind))
-        for rows in row_blocks(x, channels):
-            part = None if weight is None else weight[rows]
-            own.add(x[rows].to(kind), part, scratch("square", rows))
+        own = RunningMoments.of_rows(x, weight, scale.to(kind), scratch)
         mean, var, count = _of_all(own)
         affine = Affine.of(mean, var, scale.to(kind), shift.to(kind), eps)
         out = torch.empty_like(x)
