@@ -6,22 +6,20 @@ import inspect
 import os
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from os import PathLike
-from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import torch
 from torch import Tensor
 
-from .checkpoint import checked, read_tensors, reason
+from .checkpoint import checked, read_tensors
 from .convert import load_reference_state_dict, reference_differences
 from .errors import InputError
 from .features import element_features
 from .models import PROPERTIES, Model, build_model, models
 from .nn import ALIGNN
 from .weights import save_weights
+from .whole import replacing
 
 BOND_CENTERS = "edge_embedding.0.centers"
 ANGLE_CENTERS = "angle_embedding.0.centers"
@@ -109,22 +107,12 @@ def convert_checkpoint(
     Raises:
         InputError: as :func:`read_published`; ``out`` cannot be written, or is ``path``.
     """
-    from safetensors import SafetensorError
-
     found = read_published(path, model)
-    target = Path(os.path.realpath(out))
-    if target == Path(os.path.realpath(path)):
+    if os.path.realpath(out) == os.path.realpath(path):
         raise InputError("is the checkpoint itself; give another name", file=out)
-    partial = target.with_name(f".partial-{uuid4().hex}{target.suffix}")
-    try:
-        outputs = PROPERTIES if found.config.get("properties") == len(PROPERTIES) else ()
+    outputs = PROPERTIES if found.config.get("properties") == len(PROPERTIES) else ()
+    with replacing(out) as partial:
         save_weights(partial, found.model, found.name, found.config, found.graph_settings, outputs)
-        os.replace(partial, target)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"cannot be written ({reason(error)})", file=out) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
     return found
 
 

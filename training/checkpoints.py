@@ -10,11 +10,13 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from .files import make_folder, replacing
+from linegraph.whole import replacing
+
+from .files import make_folder
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Lightning's checkpoints in the way of :func:`training.files.replacing`.
+    """Lightning's checkpoints in the way of :func:`linegraph.whole.replacing`.
 
     Lightning itself writes to the folder of temporary files and moves the result: where that is on
     another disk, a checkpoint is copied, and a kill leaves half of one under its name.

@@ -22,10 +22,10 @@ from linegraph.ensemble import Ensemble, save_ensemble
 from linegraph.errors import InputError
 from linegraph.intervals import calibrate
 from linegraph.weights import Weights, load_weights
+from linegraph.whole import replacing
 
 from .batches import EpochBatches, loader
 from .data import labelled, load_bands
-from .files import replacing
 from .fit import Machine
 from .graphs import GraphSet
 from .judging.predictions import Predictions, read_run

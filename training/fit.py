@@ -22,12 +22,12 @@ from linegraph.devices import usable_device
 from linegraph.models import Model
 from linegraph.nn import set_recompute, set_synchronised
 from linegraph.weights import save_weights
+from linegraph.whole import replacing
 
 from .batches import EpochBatches, Targets, as_tensor, loader, triplet_budget
 from .callbacks import EpochProgress, History
 from .checkpoints import WholeCheckpoints, kept
 from .ddp import StopTogether, SummedGradients
-from .files import replacing
 from .finite import NotFinite, leave_records
 from .graphs import GraphSet
 from .ranks import Ranks, explained, here, same

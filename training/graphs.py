@@ -17,8 +17,8 @@ from rich.progress import Progress
 
 import linegraph
 from linegraph import CrystalGraph, InputError
+from linegraph.whole import remove_unfinished
 
-from .files import remove_unfinished
 from .shards import Joined, Views, read_shard, write_shard
 
 #: Grows when graphs of the same structure and settings would come out differently.

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from linegraph.errors import InputError
+from linegraph.whole import replacing
 
-from .files import replacing
 from .metrics import FloatArray, checked_pair
 
 if TYPE_CHECKING:

@@ -33,9 +33,9 @@ from linegraph.elements import SYMBOLS
 from linegraph.ends import Ends
 from linegraph.errors import InputError
 from linegraph.structure import Cell
+from linegraph.whole import replacing
 
 from .bands import Band, check_band, check_ends
-from .files import replacing
 from .jsonfile import ENDINGS, cell_of, fallback_name, kind, number, read_list, text
 
 #: Keys of the structures in a record, by what the fields of each start with in errors.

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from linegraph import InputError
 from linegraph.models import Model
 from linegraph.regular import read_text
+from linegraph.whole import remove_unfinished
 
-from .files import holds_nothing, new_run_folder, remove_unfinished, write_csv, write_yaml
+from .files import holds_nothing, new_run_folder, write_csv, write_yaml
 from .graphs import GraphSet, Record, load_graphs
 from .ranks import here, one_a_machine_first
 from .read import BandSet

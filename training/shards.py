@@ -16,8 +16,7 @@ from torch import Tensor
 
 from linegraph import CrystalGraph, InputError
 from linegraph.regular import make_way
-
-from .files import replacing
+from linegraph.whole import replacing
 
 #: Fields of a stored graph by what they have a row of. Triplets are left to the device that needs
 #: them: they are many times the size and quickly made.

@@ -14,12 +14,11 @@ import pytest
 import yaml
 
 from linegraph.errors import InputError
+from linegraph.whole import remove_unfinished, replacing
 from training.files import (
     holds_nothing,
     make_folder,
     new_run_folder,
-    remove_unfinished,
-    replacing,
     write_csv,
     write_json,
     write_text,
@@ -226,7 +225,7 @@ def test_new_run_folder_cannot_be_a_file(tmp_path: Path) -> None:
 #: What a process does that is killed while it writes.
 KILLED = """
 import os, signal, sys
-from training.files import replacing
+from linegraph.whole import replacing
 with replacing(sys.argv[1]) as partial:
     partial.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

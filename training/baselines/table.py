@@ -22,9 +22,10 @@ from linegraph.ends import Ends
 from linegraph.errors import InputError
 from linegraph.regular import make_way, read_text
 from linegraph.structure import Cell
+from linegraph.whole import remove_unfinished
 
 from ..bands import Band
-from ..files import remove_unfinished, write_json
+from ..files import write_json
 from ..graphs import default_cache
 from .path import PATH_FEATURES, measure_path
 from .structure import STRUCTURE_FEATURES, structure_features
