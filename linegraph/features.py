@@ -6,7 +6,9 @@ import csv
 from functools import cache
 from importlib.resources import files
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .structure import MAX_Z
@@ -29,18 +31,37 @@ NUM_FEATURES = sum(CLASSES.values())
 
 
 @cache
-def _table() -> Tensor:
-    table = torch.zeros(MAX_Z + 1, NUM_FEATURES)
+def _classes() -> NDArray[np.float64]:
+    classes = np.full((MAX_Z + 1, len(CLASSES)), np.nan)
     with (files(__package__) / "data" / "elements.csv").open(encoding="utf-8") as lines:
         for row in csv.DictReader(lines):
-            start = 0
-            for name, width in CLASSES.items():
-                if row[name]:  # empty where the property is not known for the element
-                    table[int(row["z"]), start + int(row[name])] = 1.0
-                start += width
             last = int(row["z"])
-    # The published table ends at fermium; heavier elements share its vector there.
-    table[last + 1 :] = table[last]
+            # Empty where the property is not known for the element.
+            classes[last] = [float(row[name] or "nan") for name in CLASSES]
+    # The published table ends at fermium; heavier elements share its classes there.
+    classes[last + 1 :] = classes[last]
+    return classes
+
+
+def element_classes() -> NDArray[np.float64]:
+    """Class numbers of nine properties of every element, ``[104, 9]``; row = atomic number.
+
+    Columns are those of :data:`CLASSES`. NaN where a property is not known for an element, and in
+    row 0, which is unused.
+
+    Source: as for :func:`element_features`.
+    """
+    return _classes().copy()
+
+
+@cache
+def _table() -> Tensor:
+    table = torch.zeros(MAX_Z + 1, NUM_FEATURES)
+    start = 0
+    for column, width in zip(_classes().T, CLASSES.values(), strict=True):
+        (known,) = np.nonzero(~np.isnan(column))
+        table[known, start + column[known].astype(np.int64)] = 1.0
+        start += width
     return table
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from linegraph.ends import Ends
+from linegraph.path_features import PATH_FEATURES, path_features
 from linegraph.structure import Cell
 from tests.bands import rock_salt_band, some_bands
 from training.bands import Band
-from training.baselines.path import PATH_FEATURES, path_features
 from training.baselines.structure import STRUCTURE_FEATURES, structure_features
 from training.baselines.table import FeatureTable, feature_table
 

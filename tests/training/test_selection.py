@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
+from linegraph.path_features import PATH_FEATURES
 from tests.errors import message_of
 from tests.goldens import SHARED
-from training.baselines.path import PATH_FEATURES
 from training.baselines.published import PUBLISHED_FEATURES
 from training.baselines.selection import CorrelationSelector, NamedSelector
 from training.baselines.structure import STRUCTURE_FEATURES

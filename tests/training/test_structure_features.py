@@ -1,4 +1,4 @@
-"""Voronoi cells against pymatgen, and features of structures against stock matminer."""
+"""Features of structures against stock matminer, and what it takes to have them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import sys
 import time
 import warnings
-from dataclasses import astuple
 from importlib.util import find_spec
 from typing import Any
 
@@ -21,7 +20,6 @@ from tests.crystals import random_cell
 from tests.goldens import SHARED, needs_data
 from tests.training.baselines_stock import stock_features
 from training.baselines.structure import FEATURIZERS, STRUCTURE_FEATURES, structure_features
-from training.baselines.voronoi import voronoi_cell, voronoi_facets
 from training.data import load_bands
 
 needs_matminer = pytest.mark.skipif(
@@ -43,105 +41,12 @@ def before_the_hop(band: Cell) -> Cell:
     return band.without([1, 2, 3, 4])
 
 
-def volume(cell: Cell) -> float:
-    return abs(float(np.linalg.det(cell.lattice)))
-
-
 def assert_stock(cell: Cell) -> None:
     values, failures = structure_features(cell)
     assert not failures
     assert list(values) == list(STRUCTURE_FEATURES)
     # Statistics that symmetry makes zero are rounding in both.
     assert values == pytest.approx(stock_features(cell), rel=1e-6, abs=1e-10)
-
-
-# ---- Voronoi cells ----
-
-
-def test_simple_cubic() -> None:
-    found = voronoi_cell(Cell(3.0 * np.eye(3), [[0.2, 7.3, -1.1]], [3]), 0)
-    assert astuple(found) == pytest.approx((6, 4 * math.pi / 6, 9.0, 1.5, 4, 27.0))
-
-
-def test_body_centred_cubic() -> None:
-    cell = Cell(4.0 * np.eye(3), [[0, 0, 0], [0.5, 0.5, 0.5]], [55, 17])
-    found = voronoi_cell(cell, 1)
-    # The truncated octahedron: 8 hexagons half a bond away, 6 squares half an edge away.
-    assert found.coordination == 14
-    assert found.facet_vertices == pytest.approx((8 * 6 + 6 * 4) / 14)
-    assert found.facet_distance == pytest.approx((8 * math.sqrt(3) + 6 * 2) / 14)
-    assert found.volume == pytest.approx(32)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_cell_of_pymatgen(seed: int) -> None:
-    from pymatgen.analysis.local_env import VoronoiNN
-    from pymatgen.core import Lattice, Structure
-
-    cell = random_cell(seed, atoms=1 + 2 * seed)
-    site = seed
-    structure = Structure(Lattice(cell.lattice), cell.numbers.tolist(), cell.frac.tolist())
-    stock = VoronoiNN().get_voronoi_polyhedra(structure, site).values()
-
-    def mean(key: str) -> float:
-        return float(np.mean([facet[key] for facet in stock]))
-
-    expected = [mean(key) for key in ("solid_angle", "area", "face_dist", "n_verts")]
-    total = sum(facet["volume"] for facet in stock)
-    assert astuple(voronoi_cell(cell, site)) == pytest.approx((len(stock), *expected, total))
-
-
-def test_facets_of_all_cells() -> None:
-    cell = random_cell(3, atoms=9)
-    facets = voronoi_facets(cell)
-    assert facets.volume.sum() == pytest.approx(volume(cell))
-    angles = np.bincount(facets.center, facets.solid_angle)
-    np.testing.assert_allclose(angles, 4 * np.pi)
-    apart = cell.frac[facets.neighbor] + facets.image - cell.frac[facets.center]
-    np.testing.assert_allclose(
-        apart @ cell.lattice, 2 * facets.distance[:, None] * facets.normal, atol=1e-9
-    )
-    # What is a facet from one side is the same facet from the other.
-    seen = {
-        (int(i), int(j), *map(int, n)): area
-        for i, j, n, area in zip(
-            facets.center, facets.neighbor, facets.image, facets.area, strict=True
-        )
-    }
-    assert len(seen) == len(facets.center)
-    for (i, j, *n), area in seen.items():
-        assert seen[j, i, *(-x for x in n)] == pytest.approx(area, abs=1e-9)
-
-
-def test_one_cell_is_that_of_all() -> None:
-    cell = random_cell(5, atoms=7)
-    every, one = voronoi_facets(cell), voronoi_facets(cell, [4])
-    mine = every.center == 4
-    for of_all, alone in zip(every, one, strict=True):
-        np.testing.assert_allclose(alone, of_all[mine], atol=1e-9)
-
-
-def test_voids_are_looked_across() -> None:
-    # A slab: the cells at its surface reach 12 Å into the void.
-    rng = np.random.default_rng(0)
-    slab = Cell(np.diag([5.0, 5.0, 30.0]), rng.random((8, 3)) * [1, 1, 0.2], [3] * 8)
-    facets = voronoi_facets(slab)
-    assert facets.volume.sum() == pytest.approx(volume(slab))
-    assert facets.distance.max() > 10
-
-
-def test_two_atoms_on_one_site() -> None:
-    with pytest.raises(InputError, match=r"atom 1 has no Voronoi cell.*on its site"):
-        voronoi_facets(DOUBLED)
-
-
-def test_not_a_crystal() -> None:
-    needle = Cell(np.diag([1.0, 1.0, 1000.0]), [[0, 0, 0]], [3])
-    with pytest.raises(InputError, match="lattice: too sparse or too flat"):
-        voronoi_cell(needle, 0)
-
-
-# ---- features ----
 
 
 @needs_matminer

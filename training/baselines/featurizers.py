@@ -36,9 +36,9 @@ from pymatgen.core import IStructure, Lattice
 from pymatgen.core.structure import PeriodicNeighbor
 
 from linegraph.structure import Cell
+from linegraph.voronoi import Facets, voronoi_facets
 
 from .ordering import shell_weights
-from .voronoi import Facets, voronoi_facets
 
 
 class Crystal(IStructure):

@@ -17,9 +17,9 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import Pipeline
 
 from linegraph.errors import InputError
+from linegraph.path_features import END_FEATURES, PATH_FEATURES
 
 from ..metrics import trivial_predictions
-from .path import END_FEATURES, PATH_FEATURES
 from .published import PUBLISHED_FEATURES
 from .selection import CorrelationSelector, NamedSelector
 from .structure import FEATURIZERS, STRUCTURE_FEATURES

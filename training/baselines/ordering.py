@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .voronoi import Facets
+from linegraph.voronoi import Facets
 
 
 def shell_weights(

@@ -20,6 +20,7 @@ from rich.progress import Progress
 
 from linegraph.ends import Ends
 from linegraph.errors import InputError
+from linegraph.path_features import PATH_FEATURES, measure_path
 from linegraph.regular import make_way, read_text
 from linegraph.structure import Cell
 from linegraph.whole import remove_unfinished
@@ -27,7 +28,6 @@ from linegraph.whole import remove_unfinished
 from ..bands import Band
 from ..files import write_json
 from ..graphs import default_cache
-from .path import PATH_FEATURES, measure_path
 from .structure import STRUCTURE_FEATURES, structure_features
 
 #: Structures that make a process of their own worth while.
@@ -49,7 +49,7 @@ class FeatureTable:
     """Features of some records.
 
     Attributes:
-        names: ``f`` names: of the hop (:mod:`training.baselines.path`), then of the initial
+        names: ``f`` names: of the hop (:mod:`linegraph.path_features`), then of the initial
             structure (:mod:`training.baselines.structure`) where they were asked for.
         values: ``[n, f]`` float64; NaN where a feature does not exist or could not be had.
         failures: what could not be had, and why.
@@ -132,7 +132,7 @@ def _of_initial(cell: Cell | Ends[Cell]) -> Measured:
 
 
 _KINDS = {
-    "path": _Kind(PATH_FEATURES, 1, ("numpy", "scipy", "vesin", "pymatgen"), measure_path),
+    "path": _Kind(PATH_FEATURES, 1, ("numpy", "scipy", "pymatgen"), measure_path),
     "structure": _Kind(
         STRUCTURE_FEATURES, 1, ("numpy", "scipy", "matminer", "pymatgen"), _of_initial
     ),

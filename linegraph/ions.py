@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linegraph.elements import SYMBOLS
+from .elements import SYMBOLS
 
 #: An element is an anion in a compound if its electronegativity (Pauling) is above the first
 #: number and less than the second one below the largest in the compound. So iodine beside oxygen

@@ -17,25 +17,24 @@ and go on in the same pattern (``fin_cn``); the features of ours start with ``pa
 ``path: QUANTITY, bottleneck``  its extreme over the five images less image 0
 ``path: QUANTITY, middle``      image 2 less the mean of images 0 and 4
 ``path: QUANTITY, ends``        image 4 less image 0
-``path: PROPERTY``              of ion and crystal, see :data:`PROPERTIES`
+``path: PROPERTY``              of ion and crystal, see :data:`PROPERTIES`, :data:`MIDDLE`
 ==============================  ==================================================================
 
 A value that does not exist is NaN: a second cation where there is none within 8 Å, a radius of a
-noble gas, a polyhedron in a cell that is no crystal.
+noble gas, a polyhedron or distances in a cell that is no crystal.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
-from linegraph.ends import Ends, shortest_hop
-from linegraph.paths import IMAGES
-from linegraph.structure import Cell
-
+from .around import Near, host_around
+from .ends import Ends, shortest_hop
+from .errors import InputError
+from .images import IMAGES
 from .ions import Species, bond_valence_length, is_anion, species_of
+from .structure import Cell
 from .voronoi import voronoi_cell
 
 FloatArray = NDArray[np.float64]
@@ -80,9 +79,10 @@ PROPERTIES = (
     "volume per anion",
     "atoms in cell",
     "cell width",
-    "nearest anions' electronegativity, middle",
-    "nearest cations' electronegativity, middle",
 )
+
+#: Electronegativity of the four anions and the two cations nearest to image 2.
+MIDDLE = ("nearest anions' electronegativity, middle", "nearest cations' electronegativity, middle")
 
 _END = {
     "{end}_cn": "coordination",
@@ -104,7 +104,7 @@ END_FEATURES: tuple[str, ...] = (
 PATH_FEATURES: tuple[str, ...] = (
     *END_FEATURES,
     *(f"path: {quantity}, {place}" for quantity in QUANTITIES for place in _PLACES),
-    *(f"path: {name}" for name in PROPERTIES),
+    *(f"path: {name}" for name in (*PROPERTIES, *MIDDLE)),
 )
 
 
@@ -123,16 +123,22 @@ def measure_path(band: Cell | Ends[Cell]) -> tuple[dict[str, float], dict[str, s
     """:func:`path_features`, and what failed: a message by the name of the measurement."""
     whole, ends = _parts(band)
     kinds = _Kinds(whole)
-    near = _neighbours(whole)
-    values: dict[str, float] = {
-        "path_distance": float(np.linalg.norm((whole.frac[4] - whole.frac[0]) @ whole.lattice))
-    }
     failures: dict[str, str] = {}
+    values = dict.fromkeys(PATH_FEATURES, float("nan"))
+    values["path_distance"] = float(np.linalg.norm((whole.frac[4] - whole.frac[0]) @ whole.lattice))
     for end, cell in zip(("ini", "fin"), ends, strict=True):
-        values[f"avg_{end}_bond_length"] = _bond_length(cell)
         values |= _polyhedron(end, cell, failures)
-    values |= _along(near, kinds)
-    values |= _properties(whole, kinds, near[IMAGES // 2])
+    values |= _properties(whole, kinds)
+    near = _around(whole, IMAGES, failures)
+    if near:
+        values["avg_ini_bond_length"] = _bond_length(near[0], kinds)
+        values |= _along(near, kinds)
+        values |= _middle(near[IMAGES // 2], kinds)
+    if isinstance(band, Ends):
+        # Given on its own, the final structure may have been relaxed, and its host moved.
+        near, kinds = _around(band.final, 1, failures), _Kinds(band.final)
+    if near:
+        values["avg_fin_bond_length"] = _bond_length(near[-1], kinds)
     # Without rounding, both ends of a symmetric hop would differ by what trees can split on.
     return {name: round(values[name], DECIMALS) for name in PATH_FEATURES}, failures
 
@@ -157,13 +163,6 @@ class _Kinds:
         self.valence_length = np.array([lengths[int(z)] for z in cell.numbers])
 
 
-class _Near(NamedTuple):
-    """Host atoms around one image: which, and how far (Å), the nearest first; both ``[M]``."""
-
-    atom: NDArray[np.int64]
-    distance: FloatArray
-
-
 def _parts(band: Cell | Ends[Cell]) -> tuple[Cell, tuple[Cell, Cell]]:
     """The band and its two ends."""
     if isinstance(band, Cell):
@@ -176,28 +175,17 @@ def _parts(band: Cell | Ends[Cell]) -> tuple[Cell, tuple[Cell, Cell]]:
     return Cell(first.lattice, frac, numbers), (first, band.final)
 
 
-def _neighbours(cell: Cell, centres: int = IMAGES) -> list[_Near]:
-    """Neighbours of each of the first atoms among all the others."""
-    from vesin import NeighborList
-
-    # Not linegraph.neighbors: that leaves out atoms on the same site, and a path may run right
-    # through an atom of the host.
-    search = NeighborList(cutoff=REACH, full_list=True)
-    center, atom, distance = search.compute(
-        points=cell.cart, box=cell.lattice, periodic=True, quantities="ijd"
-    )
-    found = []
-    for image in range(centres):
-        here = np.flatnonzero((center == image) & (atom >= centres))
-        here = here[np.argsort(distance[here], kind="stable")]
-        found.append(_Near(atom[here].astype(np.int64), distance[here]))
-    return found
+def _around(cell: Cell, centers: int, failures: dict[str, str]) -> list[Near] | None:
+    """Host atoms around the first atoms; None where they cannot be looked for."""
+    try:
+        return host_around(cell, centers, REACH)
+    except InputError as error:
+        failures[f"atoms within {REACH:g} Å"] = error.problem
+        return None
 
 
-def _bond_length(cell: Cell) -> float:
-    """Mean distance (Å) of atom 0 from the atoms it is bonded to."""
-    kinds = _Kinds(cell)
-    near = _neighbours(cell, centres=1)[0]
+def _bond_length(near: Near, kinds: _Kinds) -> float:
+    """Mean distance (Å) of an ion from the atoms it is bonded to."""
     distance = near.distance[kinds.opposite[near.atom]]
     return float(distance[distance <= 1.25 * distance[0]].mean()) if len(distance) else np.nan
 
@@ -213,7 +201,7 @@ def _polyhedron(end: str, cell: Cell, failures: dict[str, str]) -> dict[str, flo
     return {name: float(getattr(found, field)) for name, field in names.items()}
 
 
-def _along(near: list[_Near], kinds: _Kinds) -> dict[str, float]:
+def _along(near: list[Near], kinds: _Kinds) -> dict[str, float]:
     """Features along the images."""
     rows = np.array([_at_image(image, kinds) for image in near])  # [5, quantities]
     values: dict[str, float] = {}
@@ -225,7 +213,7 @@ def _along(near: list[_Near], kinds: _Kinds) -> dict[str, float]:
     return values
 
 
-def _at_image(near: _Near, kinds: _Kinds) -> list[float]:
+def _at_image(near: Near, kinds: _Kinds) -> list[float]:
     """Every one of :data:`QUANTITIES` at an image."""
     anion = kinds.opposite[near.atom]
     anions, cations = near.distance[anion], near.distance[~anion]
@@ -244,7 +232,7 @@ def _mean_of_smallest(values: FloatArray, count: int) -> float:
     return float(np.sort(values)[:count].mean()) if len(values) >= count else float("nan")
 
 
-def _properties(cell: Cell, kinds: _Kinds, middle: _Near) -> dict[str, float]:
+def _properties(cell: Cell, kinds: _Kinds) -> dict[str, float]:
     """Features of the ion and the crystal."""
     host = slice(IMAGES, None)
     atoms = len(cell) - IMAGES + 1
@@ -253,8 +241,6 @@ def _properties(cell: Cell, kinds: _Kinds, middle: _Near) -> dict[str, float]:
     anion = kinds.opposite[host]
     other = ~anion & (kinds.numbers[host] != kinds.ion)
     faces = np.linalg.norm(np.cross(cell.lattice[[1, 2, 0]], cell.lattice[[2, 0, 1]]), axis=1)
-    around = kinds.opposite[middle.atom]
-    electronegativity = kinds.electronegativity[middle.atom]
     values = (
         kinds.species.radius,
         kinds.species.charge,
@@ -270,10 +256,16 @@ def _properties(cell: Cell, kinds: _Kinds, middle: _Near) -> dict[str, float]:
         volume / anion.sum() if anion.any() else np.nan,
         atoms,
         volume / faces.max(),
-        _mean(electronegativity[around][:4]),
-        _mean(electronegativity[~around][:2]),
     )
     return {f"path: {n}": float(v) for n, v in zip(PROPERTIES, values, strict=True)}
+
+
+def _middle(near: Near, kinds: _Kinds) -> dict[str, float]:
+    """Every one of :data:`MIDDLE` at image 2."""
+    anion = kinds.opposite[near.atom]
+    electronegativity = kinds.electronegativity[near.atom]
+    values = _mean(electronegativity[anion][:4]), _mean(electronegativity[~anion][:2])
+    return {f"path: {n}": v for n, v in zip(MIDDLE, values, strict=True)}
 
 
 def _mean(values: FloatArray) -> float:

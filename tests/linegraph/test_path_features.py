@@ -12,11 +12,11 @@ import pytest
 
 from linegraph.elements import Z_OF
 from linegraph.ends import Ends
+from linegraph.ions import bond_valence_length, is_anion, species_of
+from linegraph.path_features import PATH_FEATURES, measure_path, path_features
 from linegraph.structure import Cell
 from tests.bands import rock_salt_band
 from tests.goldens import SHARED, needs_data
-from training.baselines.ions import bond_valence_length, is_anion, species_of
-from training.baselines.path import PATH_FEATURES, measure_path, path_features
 from training.read import read_bands
 
 A = 4.2  # Å, edge of the cube of rock_salt_band
@@ -103,6 +103,16 @@ def test_two_ends_stand_for_the_straight_path_between_them() -> None:
     elsewhere[0] += [1, 0, -2]  # a structure on its own may be written with its ion anywhere
     final = Cell(ends.final.lattice, elsewhere, ends.final.numbers)
     same(path_features(band), path_features(Ends(ends.initial, final)))
+
+
+def test_the_final_host_may_be_relaxed() -> None:
+    band = rock_salt_band(jitter=3)
+    first, last = band.without([1, 2, 3, 4]), band.without([0, 1, 2, 3])
+    wider = Cell(1.1 * last.lattice, last.frac, last.numbers)
+    found, relaxed = path_features(Ends(first, last)), path_features(Ends(first, wider))
+    for name in ("avg_fin_bond_length", "avg_fin_facet_distance"):
+        assert relaxed[name] == pytest.approx(1.1 * found[name], abs=3e-4)
+    assert relaxed["avg_ini_bond_length"] == found["avg_ini_bond_length"]
 
 
 def test_a_path_may_run_through_an_atom() -> None:

@@ -9,19 +9,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from linegraph.errors import InputError
-from linegraph.structure import Cell
+from .errors import InputError
+from .structure import Cell
 
 #: Facets whose solid angle is below this share of the widest one's are rounding, where more than
 #: four cells meet in one vertex. Smaller than any facet of the published structures that is not.
 SLIVER = 1e-12
 
-#: How far points are looked for first, in cube roots of the volume of an atom. Most crystals need
-#: no more; what they need is checked.
-_FIRST_REACH = 3.0
+#: How far points are looked for first, in cube roots of the volume of an atom: for the cells of
+#: several atoms, and for that of one. Most crystals need no more; what they need is checked.
+_FIRST_REACH, _FIRST_OF_ONE = 3.0, 2.5
 
-#: Points of one tessellation; more means a cell that is no crystal.
-_MOST_POINTS = 30_000
+#: Points of one tessellation, for several atoms and for one; more means a cell that is no crystal.
+#: The cell of an ion takes up to 80 in the published bands, thousands on a surface.
+_MOST_POINTS, _MOST_OF_ONE = 30_000, 10_000
 
 
 class Facets(NamedTuple):
@@ -111,19 +112,20 @@ def voronoi_facets(cell: Cell, sites: list[int] | None = None) -> Facets:
 
     Raises:
         InputError: an atom shares its site with another one and has no cell of its own, or the
-            tessellation takes more than 30,000 points.
+            tessellation takes more than 30,000 points, or 10,000 for the cell of one atom.
     """
     roots = np.arange(len(cell)) if sites is None else np.array(sites, dtype=np.int64)
     spacing = (abs(float(np.linalg.det(cell.lattice))) / len(cell)) ** (1 / 3)
-    reach = _FIRST_REACH * spacing
+    reach = (_FIRST_OF_ONE if len(roots) == 1 else _FIRST_REACH) * spacing
     while True:
         cloud = _cloud(cell, roots, reach)
         found = _tessellate(cloud, len(roots))
         if found is None:
             reach *= 1.5
         elif found.radius > reach / 2:
-            # Too few points make cells too large, so no cell needs more than what it has now.
-            reach = 2 * found.radius * (1 + 1e-9)
+            # Too few points make cells too large, so no cell needs more than what it has now, and
+            # one that is barely closed far less.
+            reach = min(1.5 * reach, 2 * found.radius * (1 + 1e-9))
         else:
             break
     facets = _measure(cloud, roots, found)
@@ -170,11 +172,15 @@ def _cloud(cell: Cell, roots: NDArray[np.int64], reach: float) -> _Cloud:
     inside = ((everywhere >= low) & (everywhere <= high)).all(axis=2)
     inside[np.ix_((shifts == 0).all(axis=1), roots)] = False
     shift, atom = np.nonzero(inside)
-    if len(atom) > _MOST_POINTS:
-        raise InputError("too sparse or too flat for a Voronoi tessellation", field="lattice")
     atoms = np.concatenate([roots, atom])
     images = np.concatenate([np.zeros((len(roots), 3), dtype=np.int64), shifts[shift]])
     points = (frac[atoms] + images - frac[roots].mean(axis=0)) @ cell.lattice
+    if len(roots) == 1:
+        # The box around the sphere holds twice as many points, or more where it is skewed.
+        near = np.linalg.norm(points, axis=1) <= reach
+        points, atoms, images = points[near], atoms[near], images[near]
+    if len(points) > (_MOST_OF_ONE if len(roots) == 1 else _MOST_POINTS):
+        raise InputError("too sparse or too flat for a Voronoi tessellation", field="lattice")
     return _Cloud(points, atoms, images - floor[atoms].astype(np.int64))
 
 
