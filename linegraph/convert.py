@@ -106,7 +106,10 @@ def reference_names(model: nn.Module) -> dict[str, str]:
         KeyError: the reference has no such model.
     """
     linear = isinstance(getattr(model, "head", None), LinearHead)
-    return {name: reference_name(name, linear) for name in model.state_dict()}
+    try:
+        return {name: reference_name(name, linear) for name in model.state_dict()}
+    except KeyError as error:
+        raise KeyError(f"the reference has no {type(model).__name__}: {error.args[0]}") from None
 
 
 def reference_differences(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, list[str]]:
@@ -139,6 +142,7 @@ def load_reference_state_dict(model: nn.Module, state: Mapping[str, Tensor]) -> 
     Raises:
         ValueError: names missing or unexpected, or shapes that differ; the message lists them
             all, and the model is left as it was.
+        KeyError: the reference has no such model.
     """
     if differences := reference_differences(model, state):
         listed = "; ".join(f"{what}: {', '.join(which)}" for what, which in differences.items())
@@ -149,6 +153,10 @@ def load_reference_state_dict(model: nn.Module, state: Mapping[str, Tensor]) -> 
 
 
 def reference_state_dict(model: nn.Module) -> dict[str, Tensor]:
-    """The model's tensors under the reference's names; inverse of the loader."""
+    """The model's tensors under the reference's names; inverse of the loader.
+
+    Raises:
+        KeyError: the reference has no such model.
+    """
     names = reference_names(model)
     return {names[name]: tensor for name, tensor in model.state_dict().items()}

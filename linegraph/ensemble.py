@@ -39,6 +39,9 @@ __all__ = ["Barrier", "Ensemble", "load_ensemble", "save_ensemble"]
 
 FORMAT = f"{ENSEMBLE}1"
 
+#: What the names of tensors begin with that all members have in common.
+COMMON = "common."
+
 #: The weights that come with the package.
 DEFAULT = Path(__file__).parent / "data" / "barrier.safetensors"
 
@@ -83,6 +86,11 @@ class Ensemble:
         return self.members[0].views
 
     @property
+    def one_trunk(self) -> bool:
+        """Whether all members have the same trunk, and not only trunks alike."""
+        return len({id(getattr(member, "trunk", member)) for member in self.members}) == 1
+
+    @property
     def records(self) -> int:
         """How many records it was trained on; 0 where the file does not tell."""
         return 0 if self.domain is None else len(self.domain.names)
@@ -123,6 +131,8 @@ class Ensemble:
                 name: Batch.from_data_list([graph[name] for graph in graphs]).to(where)
                 for name in self.views
             }
+            if self.one_trunk:
+                batch = self.members[0].prepared(batch)
             said = [values_and_embeddings(member, batch) for member in self.members]
             values = np.stack([values for values, _ in said])
             finite = np.isfinite(values).all(axis=0)
@@ -180,11 +190,14 @@ def save_ensemble(path: str | PathLike[str], ensemble: Ensemble) -> None:
         path: the file.
         ensemble: what to write; weights are stored as float32.
     """
-    state: dict[str, Tensor] = {}
-    for k, member in enumerate(ensemble.members):
-        for key, tensor in member.state_dict().items():
-            whole = tensor.float() if tensor.is_floating_point() else tensor
-            state[f"members.{k}.{key}"] = whole
+    own = [
+        {key: t.float() if t.is_floating_point() else t for key, t in member.state_dict().items()}
+        for member in ensemble.members
+    ]
+    state = _common_trunk(own)
+    for k, tensors in enumerate(own):
+        rest = {key: t for key, t in tensors.items() if f"{COMMON}{key}" not in state}
+        state |= {f"members.{k}.{key}": t for key, t in rest.items()}
     about: dict[str, Any] = {
         "format": FORMAT,
         "name": ensemble.name,
@@ -201,6 +214,17 @@ def save_ensemble(path: str | PathLike[str], ensemble: Ensemble) -> None:
         state["embeddings"] = torch.from_numpy(ensemble.domain.embeddings)
         state["scores"] = torch.from_numpy(ensemble.calibration.scores).float()
     write_tensors(path, state, about)
+
+
+def _common_trunk(members: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors of the trunk, if it is the same in all of several members."""
+    first = {key: tensor for key, tensor in members[0].items() if key.startswith("trunk.")}
+    same = all(
+        torch.equal(member[key], tensor) for member in members[1:] for key, tensor in first.items()
+    )
+    if len(members) < 2 or not same:
+        return {}
+    return {f"{COMMON}{key}": tensor for key, tensor in first.items()}
 
 
 def load_ensemble(path: str | PathLike[str] | None = None) -> Ensemble:
@@ -245,6 +269,8 @@ def _ensemble(about: dict[str, Any], state: dict[str, Tensor]) -> Ensemble:
     """Of what is in a file; anything that does not fit raises."""
     name, config, settings = about["name"], about["config"], about["graph_settings"]
     rest = dict(state)
+    common = {key: rest.pop(key) for key in state if key.startswith(COMMON)}
+    shared = {key.removeprefix(COMMON): tensor for key, tensor in common.items()}
     members: list[Model] = []
     if about["members"] < 1:
         raise ValueError("no members")
@@ -252,7 +278,9 @@ def _ensemble(about: dict[str, Any], state: dict[str, Tensor]) -> Ensemble:
         prefix = f"members.{k}."
         own = {key: rest.pop(key) for key in state if key.startswith(prefix)}
         weights = {key.removeprefix(prefix): tensor for key, tensor in own.items()}
-        members.append(model_of(name, config, settings, weights))
+        members.append(model_of(name, config, settings, {**shared, **weights}))
+        if shared:
+            members[-1].trunk = members[0].trunk
     head_of(members[0])
     domain, calibration = None, None
     if "records" in about:

@@ -74,7 +74,7 @@ def radius_neighbors(cell: Cell, radius: float) -> Neighbors:
     """
     from vesin import NeighborList
 
-    _check_pairs(cell, radius)
+    check_pairs(cell, radius)
     search = NeighborList(cutoff=radius, full_list=True)
     center, neighbor, image, distance = search.compute(
         points=cell.cart, box=cell.lattice, periodic=True, quantities="ijSd"
@@ -141,8 +141,12 @@ def _kth_distance(found: Neighbors, atoms: int, k: int) -> NDArray[np.float64]:
     return kth
 
 
-def _check_pairs(cell: Cell, radius: float) -> None:
-    """Refuse a structure in which so many atoms and images are within a radius of each other."""
+def check_pairs(cell: Cell, radius: float) -> None:
+    """Refuse a structure in which too many atoms and images are within a radius of each other.
+
+    Raises:
+        InputError: searching would take all memory.
+    """
     most = max(PAIRS, PAIRS_OF_ATOM * len(cell))
     areas = np.linalg.norm(np.cross(cell.lattice[[1, 2, 0]], cell.lattice[[2, 0, 1]]), axis=1)
     thickness = np.abs(np.linalg.det(cell.lattice)) / areas

@@ -12,18 +12,17 @@ from .crystal import SHELL_TOL, crystal_graph, distinct_bonds, graph_of
 from .ends import Ends, as_ends
 from .errors import InputError
 from .graph import CrystalGraph
+from .images import IMAGES
 from .neighbors import shell_neighbors
+from .path_graph import path_graph
 from .reading import as_cell
 from .structure import Cell
 from .transforms import LineGraph
 
-#: Atoms 0..4 of a band structure are the images of the migrating ion, initial to final.
-IMAGES = 5
-
 #: The neighbour whose shell ends the local graph of MODEL-4.
 LOCAL_NEIGHBORS = 6
 
-VIEWS = ("initial", "final", "band", "local", "crystal")
+VIEWS = ("initial", "final", "band", "local", "path", "crystal")
 
 
 def views(
@@ -42,6 +41,8 @@ def views(
     - ``"initial"``: the band without images 1 to 4; ``"final"``: without images 0 to 3
     - ``"band"`` (or ``"crystal"``): the structure as it is
     - ``"local"``: only bonds of the images, see :func:`local_graph`
+    - ``"path"``: what each image sees of the host, see :func:`linegraph.path_graph`, with
+      :func:`linegraph.band_features.band_features` as ``features [1, F]``; it has no line graph
 
     Of :class:`linegraph.Ends`, ``"initial"`` and ``"final"`` are the two structures as they are,
     each in its own cell. Published final structures may be relaxed, so these graphs can differ
@@ -79,12 +80,24 @@ def views(
         cell = _structure_of(given, name)
         if name == "local":
             graph = local_graph(cell, **settings)
+        elif name == "path":
+            graphs[name] = _path(cell, dtype, lattice_decimals)
+            continue
         else:
             graph = crystal_graph(
                 cell, max_neighbors=max_neighbors, canonical=canonical, **settings
             )
         graphs[name] = LineGraph()(graph) if line_graph else graph
     return graphs
+
+
+def _path(cell: Cell, dtype: torch.dtype | None, lattice_decimals: int | None) -> CrystalGraph:
+    """The graph of the path, with what it takes to be judged by trees."""
+    from .band_features import band_features
+
+    graph = path_graph(cell, lattice_decimals=lattice_decimals, dtype=dtype)
+    graph["features"] = torch.from_numpy(band_features(cell)).to(graph["pos"].dtype)[None]
+    return graph
 
 
 def _structure_of(given: Cell | Ends[Cell], view: str) -> Cell:

@@ -16,7 +16,7 @@ from .checkpoint import checked, read_tensors
 from .convert import load_reference_state_dict, reference_differences
 from .errors import InputError
 from .features import element_features
-from .models import PROPERTIES, Model, build_model, models
+from .models import PROPERTIES, PUBLISHED, Model, build_model
 from .nn import ALIGNN
 from .weights import save_weights
 from .whole import replacing
@@ -39,7 +39,7 @@ class Published(NamedTuple):
 
     Attributes:
         model: the model, in evaluation mode, on the CPU, of the checkpoint's dtype.
-        name: its name, as :func:`linegraph.models` lists it.
+        name: its name, one of :data:`linegraph.models.PUBLISHED`.
         config: its sizes, arguments of :func:`linegraph.build_model`.
         graph_settings: arguments of :func:`linegraph.views` that the published models were
             trained with.
@@ -61,17 +61,17 @@ def read_published(path: str | PathLike[str], model: str | None = None) -> Publi
 
     Args:
         path: the checkpoint.
-        model: which of :func:`linegraph.models` it is. May be left out where the tensors tell;
-            MODEL-1-ADD, MODEL-1-SUB, MODEL-3 and an MPT of one property have the same ones, and
-            so have ALIGNN, SCRATCH-ADD, SCRATCH-SUB and SCRATCH-MODEL-3.
+        model: which of :data:`linegraph.models.PUBLISHED` it is. May be left out where the tensors
+            tell; MODEL-1-ADD, MODEL-1-SUB, MODEL-3 and an MPT of one property have the same ones,
+            and so have ALIGNN, SCRATCH-ADD, SCRATCH-SUB and SCRATCH-MODEL-3.
 
     Raises:
         InputError: no such file, damaged, more or other than tensors by name, a training
             checkpoint, weights that are not finite numbers of one floating-point type, or not
             the state dict of the model (of any, or of more than one, where none is given).
     """
-    if model is not None and model not in models():
-        raise InputError(f"unknown model {model!r}; known are {', '.join(models())}")
+    if model is not None and model not in PUBLISHED:
+        raise InputError(f"no published model {model!r}; there are {', '.join(PUBLISHED)}")
     state = _merged_linear(checked(read_tensors(path), path))
     _check_centers(state, path)
     name = model or _only_fit(state, path)
@@ -190,7 +190,8 @@ def _outline(name: str, config: Mapping[str, Any]) -> Model:
 def _only_fit(state: Mapping[str, Tensor], path: str | PathLike[str]) -> str:
     """The one model that has just these tensors."""
     differences = {
-        name: reference_differences(_outline(name, _sizes(name, state)), state) for name in models()
+        name: reference_differences(_outline(name, _sizes(name, state)), state)
+        for name in PUBLISHED
     }
     fits = [name for name, found in differences.items() if not found]
     if len(fits) == 1:

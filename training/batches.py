@@ -14,7 +14,7 @@ from linegraph import CrystalGraph
 
 from .graphs import GraphSet
 from .recipe import Recipe
-from .shards import FIELDS, Views
+from .shards import Views
 
 #: One pass: graphs by view, targets ``[B]`` in eV or ``[B, P]`` (NaN where unknown) and positions
 #: ``[B]``.
@@ -175,7 +175,7 @@ def _without_atoms(record: Views) -> Views:
     for view, graph in record.items():
         found[view] = CrystalGraph()
         for name, value in graph.to_dict().items():
-            rows = 0 if FIELDS[name] != "cells" else 1
+            rows = 1 if name == "cell" else 0
             found[view][name] = value[:, :0] if name == "edge_index" else value[:rows]
     return found
 

@@ -6,6 +6,7 @@ import signal
 from typing import Any
 
 import lightning as L
+import torch
 import torch.distributed as dist
 from lightning.pytorch.strategies import DDPStrategy
 
@@ -25,7 +26,8 @@ class SummedGradients(DDPStrategy):
         """Let all processes begin with the weights of the first."""
         assert self.model is not None
         for tensor in self.model.state_dict().values():
-            dist.broadcast(tensor, src=0)
+            # As bytes: not every back end knows every type of integer.
+            dist.broadcast(tensor.reshape(-1).view(torch.uint8), src=0)
 
 
 class StopTogether(L.Callback):

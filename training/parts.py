@@ -10,6 +10,7 @@ from torch import nn
 #: Patterns for names of parameters and modules. Two-body layers pass messages along bonds,
 #: three-body layers along pairs of bonds; the head is whatever is not in the trunk.
 PARTS = {
+    "trunk": r"trunk\.",
     "embeddings": r"trunk\.(atom|bond|angle)_embedding\.",
     "atom_embedding": r"trunk\.atom_embedding\.",
     "bond_embedding": r"trunk\.bond_embedding\.",

@@ -20,7 +20,7 @@ from .yamlfile import parse_yaml
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "model": models(),
-    "loss": ("l1", "huber", "mse"),
+    "loss": ("l1", "huber", "mse", "root"),
     "balance": ("none", "count", "uncertainty"),
     "schedule": ("onecycle", "constant"),
     "split": SPLITS,
@@ -49,6 +49,11 @@ class Recipe:
         conv_layers: layers over bonds only, after them.
         embedding: width between basis and hidden features.
         head: width inside the head.
+        trees: of BAND-1.
+        leaves: of each of them, at most.
+        supports: records that its kernel machine compares with, at most.
+        tree_share: of all trees together in the barrier that BAND-1 says.
+        machine_share: of the kernel machine; the rest is the network's.
         canonical: edge list of the SCRATCH models instead of the published default.
         max_neighbors: the neighbour whose shell is the last one bonded.
         shell_tol: width of a neighbour shell, Å.
@@ -62,7 +67,8 @@ class Recipe:
         epochs: passes over the training records.
         batch_size: records per optimiser step.
         shuffle: draw the batches anew each epoch.
-        loss: l1, huber (linear beyond 0.25) or mse, on E_m in eV or on scaled properties.
+        loss: l1, huber (linear beyond 0.25) or mse, on E_m in eV or on scaled properties; or root,
+            huber on square roots of E_m.
         balance: of the properties of a pre-training: none (published: every value counts the
             same), count (every property counts the same) or uncertainty (weights are learned).
         lr: largest learning rate.
@@ -96,6 +102,11 @@ class Recipe:
     conv_layers: int = 4
     embedding: int = 64
     head: int = 128
+    trees: int = 100
+    leaves: int = 512
+    supports: int = 1024
+    tree_share: float = 0.3
+    machine_share: float = 0.3
     canonical: bool = False
     max_neighbors: int = 12
     shell_tol: float = 1e-3
@@ -130,10 +141,16 @@ class Recipe:
     precision: str = "32-true"
     seed: int = 123
 
+    def __post_init__(self) -> None:
+        if self.tree_share + self.machine_share > 1:
+            raise InputError("more than 1, with tree_share", field="machine_share")
+
     @property
-    def model_config(self) -> dict[str, int]:
+    def model_config(self) -> dict[str, Any]:
         """Arguments of :func:`linegraph.build_model`."""
-        names = ("hidden", "alignn_layers", "conv_layers", "embedding", "head")
+        names = ["hidden", "alignn_layers", "conv_layers", "embedding", "head"]
+        if self.model == "BAND-1":
+            names += ["trees", "leaves", "supports", "tree_share", "machine_share"]
         return {name: getattr(self, name) for name in names}
 
     @property

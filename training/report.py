@@ -43,28 +43,6 @@ class Row(NamedTuple):
     trivial: Mapping[str, float] = {}
 
 
-def write_results(
-    folder: Path,
-    title: str,
-    bands: Sequence[Band],
-    predictions: Mapping[str, tuple[Sequence[int], Sequence[float]]],
-) -> dict[str, Any]:
-    """:func:`write_rows` of a single model.
-
-    Args:
-        folder: where.
-        title: of the plot.
-        bands: all records.
-        predictions: per split, positions of its records and their predictions in eV.
-    """
-    rows = [
-        Row(bands[position], split, float(value))
-        for split, (positions, values) in predictions.items()
-        for position, value in zip(positions, values, strict=True)
-    ]
-    return write_rows(folder, title, rows)
-
-
 def write_rows(folder: Path, title: str, rows: Sequence[Row]) -> dict[str, Any]:
     """Write ``predictions.csv``, ``metrics.json`` and ``parity.png``.
 

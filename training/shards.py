@@ -30,10 +30,18 @@ FIELDS = {
     "multiplicity": "bonds",
 }
 
+#: Fields that only the graphs of paths have.
+OF_PATHS = {"features": "cells"}
+
 Views = dict[str, CrystalGraph]
 
 
-class _Records(Sequence[Views]):
+def fields_of(view: str) -> dict[str, str]:
+    """Stored fields of the graphs of a view, by what they have a row of."""
+    return {**FIELDS, **OF_PATHS} if view == "path" else FIELDS
+
+
+class Records(Sequence[Views]):
     """A sequence of graphs that are read one by one."""
 
     def read(self, position: int) -> Views:
@@ -54,7 +62,7 @@ class _Records(Sequence[Views]):
         return self.read(range(len(self))[position])
 
 
-class Shard(_Records):
+class Shard(Records):
     """The graphs in a file, read record by record from the mapped file.
 
     Args:
@@ -79,7 +87,7 @@ class Shard(_Records):
         return {view: self._graph(view, position) for view in self.views}
 
     def _open(self) -> dict[str, Any]:
-        names = [f"{view}.{name}" for view in self.views for name in FIELDS]
+        names = [f"{view}.{name}" for view in self.views for name in fields_of(view)]
         try:
             # A slice keeps its file open and mapped.
             file: Any = safe_open(self.path, framework="pt")
@@ -94,7 +102,7 @@ class Shard(_Records):
     def _graph(self, view: str, position: int) -> CrystalGraph:
         assert self._slices is not None
         graph = CrystalGraph()
-        for name, rows in FIELDS.items():
+        for name, rows in fields_of(view).items():
             start, end = self.ends[f"{view}.{rows}"][position : position + 2]
             rows_of = self._slices[f"{view}.{name}"]
             graph[name] = rows_of[:, start:end] if name == "edge_index" else rows_of[start:end]
@@ -125,7 +133,7 @@ def write_shard(
         members = [g[view] for g in graphs]
         tensors[f"{view}.atoms"] = torch.tensor([g.num_nodes for g in members])
         tensors[f"{view}.bonds"] = torch.tensor([g.num_bonds for g in members])
-        for name in FIELDS:
+        for name in fields_of(view):
             rows = torch.cat([g[name] for g in members], 1 if name == "edge_index" else 0)
             tensors[f"{view}.{name}"] = rows.contiguous()
     make_way(path)
@@ -160,7 +168,7 @@ def read_shard(path: Path, key: str, views: tuple[str, ...]) -> tuple[Shard, lis
     return Shard(path, views, ends), tensors["triplets"].tolist()
 
 
-class Joined(_Records):
+class Joined(Records):
     """Several sequences of graphs as one."""
 
     def __init__(self, parts: Sequence[Sequence[Views]]) -> None:

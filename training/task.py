@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError, MeanMetric
 
+from linegraph.models import Model
+from linegraph.models.band import signed_root
+
 from .batches import Part
 from .ddp import records_in_step
 from .finite import NotFinite, said_of, what_is_not_finite
@@ -21,12 +24,22 @@ from .transfer import learning_rate_factor
 #: Where the huber loss turns linear, eV: about the error a good model makes.
 HUBER_DELTA = 0.25
 
+#: The scale of square roots of barriers, and where their loss turns linear, in eV^1/2.
+ROOT_WIDTH, ROOT_DELTA = 0.4, 0.2
+
 #: Loss of every output by itself; the last argument is where huber turns linear.
 LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "l1": lambda out, target, delta: F.l1_loss(out, target, reduction="none"),
     "mse": lambda out, target, delta: F.mse_loss(out, target, reduction="none"),
     "huber": lambda out, target, delta: F.huber_loss(out, target, delta=delta, reduction="none"),
+    "root": lambda out, target, delta: _loss_of_roots(out, target),
 }
+
+
+def _loss_of_roots(out: Tensor, target: Tensor) -> Tensor:
+    """Huber loss of square roots, in which large and rare barriers weigh less."""
+    ours, theirs = (signed_root(value) / ROOT_WIDTH for value in (out, target))
+    return F.smooth_l1_loss(ours, theirs, beta=ROOT_DELTA / ROOT_WIDTH, reduction="none")
 
 
 class Task(L.LightningModule):
@@ -211,7 +224,6 @@ def displace_atoms(part: Part, width: float) -> None:
         graph.edge_vec = graph.edge_vec + shift[target] - shift[source]
 
 
-def center_output(model: Any, targets: list[float]) -> None:
+def center_output(model: Model, targets: list[float]) -> None:
     """Let a model with a head start at the median target instead of near zero."""
-    with torch.no_grad():
-        model.head.output.bias.fill_(float(torch.tensor(targets).median()))
+    model.center(float(torch.tensor(targets).median()))

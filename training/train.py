@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from torch import Tensor
 
 import linegraph
 from linegraph import InputError
-from linegraph.models import Model
-from linegraph.weights import Weights, load_weights
+from linegraph.ensemble import Ensemble, load_ensemble
+from linegraph.models import BandModel, Model
+from linegraph.prediction import named
 
 from .batches import as_tensor
 from .data import labelled, load_bands, one_path_each
@@ -21,14 +21,21 @@ from .ensembles import ensemble_of_run, makes_an_ensemble
 from .files import new_run_folder
 from .fit import Machine, barrier_task, fit
 from .graphs import GraphSet
+from .grown import grow_parts
 from .judge import Answer, judge
 from .predict import predict
 from .protocols import Part, Protocol, parts_of
 from .ranks import here, same
+from .read import BandSet
 from .recipe import Recipe
-from .report import write_results
+from .report import Row, write_rows
 from .runs import graphs_of, source_of, start_run, write_skipped
-from .transfer import Start, read_start
+from .task import Task
+from .transfer import Start, apply_start, read_start
+from .vectors import with_vectors
+
+#: How often a normal distribution is within one standard deviation.
+ONE_SIGMA = 0.6827
 
 
 def train(
@@ -93,6 +100,10 @@ def train(
         },
         notes={"init_path": None if start is None else str(start.path)},
     )
+    if start is not None:
+        apply_start(model, start, recipe)
+        # Without a start, every part of the run draws a trunk of its own.
+        graphs = with_vectors(graphs, model, recipe, machine)
     targets = as_tensor([band.target for band in bands.bands])
     names = [band.name for band in bands.bands]
     job = _Job(recipe, protocol, names, targets, graphs, start, machine, resume)
@@ -135,6 +146,14 @@ class _Job:
     def fitted(self, folder: Path, part: Part) -> Model:
         """Train on a part."""
         recipe = self.recipe.changed({"seed": part.seed})
+        positions = part.split.train
+
+        def make(steps: int) -> Task:
+            task = barrier_task(recipe, self.targets[positions], self.start, steps)
+            if isinstance(task.model, BandModel):
+                grow_parts(task.model, self.graphs, self.targets, positions, recipe.seed)
+            return task
+
         return fit(
             folder,
             recipe,
@@ -142,7 +161,7 @@ class _Job:
             self.targets,
             part.split,
             self.machine,
-            make=partial(barrier_task, recipe, self.targets[part.split.train], self.start),
+            make=make,
             names=self.names,
             title=self.title(part),
             resume=self.resume,
@@ -167,6 +186,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Predict a data set with trained weights; write predictions and metrics.
 
+    The models of a cross-validated run say their mean. Half the width of the interval that is to
+    hold 68 % of the barriers stands in the column of standard deviations.
+
     Args:
         weights: a run folder or a safetensors file.
         data: a file or folder of bands; the starter set if None.
@@ -181,22 +203,29 @@ def evaluate(
         InputError: unusable weights or data, or an output folder that exists.
     """
     machine = Machine.usable(machine)
-    loaded = _barrier_weights(weights)
+    ensemble = load_ensemble(weights)
     bands = load_bands(data, skip_bad=skip_bad)
     folder = new_run_folder(out)
-    graphs = graphs_of(source_of(bands), loaded.model.views, loaded.graph_settings, machine)
-    predicted = predict(loaded.model, graphs, device=machine.device)
+    if ensemble.calibrated or len(ensemble.members) > 1:
+        rows = _of_all_members(ensemble, bands, machine)
+    else:
+        graphs = graphs_of(source_of(bands), ensemble.views, ensemble.graph_settings, machine)
+        values = predict(ensemble.members[0], graphs, device=machine.device)
+        rows = [Row(band, "all", value) for band, value in zip(bands.bands, values, strict=True)]
     write_skipped(folder, bands.skipped)
-    everything = {"all": (range(len(predicted)), predicted)}
-    return write_results(folder, f"{loaded.name} on {bands.path.name}", bands.bands, everything)
+    return write_rows(folder, f"{ensemble.name} on {bands.path.name}", rows)
 
 
-def _barrier_weights(path: str | PathLike[str]) -> Weights:
-    loaded = load_weights(path)
-    if loaded.outputs or loaded.name == "MPT":
-        raise InputError(
-            f"holds {loaded.name}, which predicts properties of crystals and no barriers: train "
-            "--init makes a barrier model of it",
-            file=path,
-        )
-    return loaded
+def _of_all_members(ensemble: Ensemble, bands: BandSet, machine: Machine) -> list[Row]:
+    """What several models say together, and half the width of their intervals if they have any."""
+    cells = [band.cell for band in bands.bands]
+    try:
+        said = ensemble.predict(cells, level=ONE_SIGMA, device=machine.device)
+    except InputError as error:
+        raise named(error, [band.name for band in bands.bands]).at(file=bands.path) from None
+    rows = []
+    for band, barrier in zip(bands.bands, said, strict=True):
+        low, high = barrier.low, barrier.high
+        half = None if low is None or high is None else (high - low) / 2
+        rows.append(Row(band, "all", barrier.value, half))
+    return rows

@@ -59,15 +59,15 @@ def read_start(path: str | PathLike[str] | None, recipe: Recipe) -> Start | None
 def _check_same(weights: Weights, recipe: Recipe, file: Path) -> None:
     theirs = {**weights.config, **weights.graph_settings}
     ours = {**recipe.model_config, **recipe.graph_settings}
+    trunk = inspect.signature(ALIGNN).parameters
     if recipe.new_head:
-        del ours["head"]
+        ours = {k: v for k, v in ours.items() if k in trunk or k in recipe.graph_settings}
     elif weights.name != recipe.model:
         raise InputError(
             f"is a {weights.name}, the recipe's model is {recipe.model}: its head cannot be kept "
             "(new_head: false)",
             file=file,
         )
-    trunk = inspect.signature(ALIGNN).parameters
     for key, value in weights.config.items():
         if key in recipe.model_config or (recipe.new_head and key not in trunk):
             continue

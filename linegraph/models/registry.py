@@ -8,7 +8,20 @@ from typing import Any
 
 from torch import nn
 
-from ..nn import ALIGNN, ALIGNNStack, AttentionReadout, LinearHead, Merge, PropertyHead
+from ..band_features import BAND_FEATURES
+from ..nn import (
+    ALIGNN,
+    ALIGNNStack,
+    AttentionReadout,
+    Forest,
+    KernelMachine,
+    LinearHead,
+    Merge,
+    PathConv,
+    PathReadout,
+    PropertyHead,
+)
+from .band import BandHead, BandModel
 from .base import Model
 from .local import LocalModel
 from .pair import DifferenceModel, PairModel
@@ -49,6 +62,31 @@ def _local(trunk: ALIGNN, head: int, heads: int = 1, dropout: float = 0.2) -> Mo
     return LocalModel(trunk, readouts[0], readouts[1], merge, _head(trunk, head))
 
 
+def _path(
+    trunk: ALIGNN,
+    head: int,
+    trees: int = 100,
+    leaves: int = 512,
+    supports: int = 1024,
+    tree_share: float = 0.3,
+    machine_share: float = 0.3,
+    dropout: float = 0.2,
+    features: int = len(BAND_FEATURES),
+) -> Model:
+    conv = PathConv(trunk.hidden, head)
+    return BandModel(
+        trunk,
+        conv,
+        PathReadout(2 * head, head, dropout),
+        BandHead(5 * head, head, dropout),
+        Forest(features, trees, leaves),
+        KernelMachine(features, supports),
+        tree_share,
+        machine_share,
+        dropout,
+    )
+
+
 def _linear(name: str) -> Callable[..., Model]:
     def build(trunk: ALIGNN, head: int) -> Model:
         return SingleModel(trunk, LinearHead(trunk.hidden), name)
@@ -73,11 +111,15 @@ _MODELS: dict[str, Callable[..., Model]] = {
     "MODEL-2": _difference,
     "MODEL-3": _band,
     "MODEL-4": _local,
+    "BAND-1": _path,
     "SCRATCH-ADD": _scratch_pair("add"),
     "SCRATCH-SUB": _scratch_pair("sub"),
     "SCRATCH-CC": _scratch_pair("concat"),
     "SCRATCH-MODEL-3": _linear("band"),
 }
+
+#: Models that the reference implementation has, too.
+PUBLISHED: tuple[str, ...] = tuple(name for name in _MODELS if name != "BAND-1")
 
 
 def models() -> tuple[str, ...]:
@@ -93,7 +135,9 @@ def build_model(name: str, *, head: int = 128, **config: Any) -> Model:
         head: width inside the head (ALIGNN and the SCRATCH models have a linear one).
         config: sizes other than the published ones: arguments of
             :class:`linegraph.nn.ALIGNN` (``hidden=64``, ``alignn_layers=2``, ...), for MPT also
-            ``properties`` (how many), for MODEL-4 ``heads`` and ``dropout`` of its attention.
+            ``properties`` (how many), for MODEL-4 ``heads`` and ``dropout`` of its attention,
+            for BAND-1 ``trees``, ``leaves``, ``supports``, ``features``, ``tree_share``,
+            ``machine_share`` and ``dropout``.
 
     Raises:
         ValueError: unknown name or setting; the message lists the known ones.

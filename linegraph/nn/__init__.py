@@ -6,9 +6,13 @@ from .atom_embedding import AtomEmbedding
 from .attention import AttentionReadout
 from .batch_norm import BatchNormSiLU
 from .edge_gated_conv import EdgeGatedConv
+from .forest import Forest
 from .head import LinearHead, PropertyHead
+from .kernel_machine import KernelMachine
 from .merge import Merge
 from .mlp import MLPLayer
+from .path_conv import PathConv
+from .path_readout import PathReadout
 from .rbf import RBFExpansion
 from .recompute import set_recompute
 from .scalar_embedding import ScalarEmbedding
@@ -24,9 +28,13 @@ __all__ = [
     "BatchNormSiLU",
     "EdgeGatedConv",
     "Embedded",
+    "Forest",
+    "KernelMachine",
     "LinearHead",
     "MLPLayer",
     "Merge",
+    "PathConv",
+    "PathReadout",
     "PropertyHead",
     "RBFExpansion",
     "ScalarEmbedding",

@@ -19,8 +19,10 @@ from linegraph.convert import reference_state_dict
 from linegraph.domain import Domain
 from linegraph.ensemble import Ensemble, load_ensemble, save_ensemble
 from linegraph.intervals import calibrate
-from linegraph.models import build_model
-from linegraph.weights import load_weights, save_weights
+from linegraph.models import BandModel, Model, build_model
+from linegraph.weights import load_weights, save_weights, write_tensors
+from training.forest import grow
+from training.kernel_machine import fit_machine
 
 from .case import Reader
 from .damage import damaged
@@ -29,6 +31,7 @@ from .documents import spoiled
 CONFIG: dict[str, Any] = {
     "hidden": 8, "alignn_layers": 1, "conv_layers": 1, "embedding": 8, "head": 8,
 }  # fmt: skip
+BAND: dict[str, Any] = {**CONFIG, "trees": 3, "leaves": 6, "supports": 20, "tree_share": 0.5}
 SETTINGS: dict[str, Any] = {
     "canonical": False, "max_neighbors": 12, "shell_tol": 1e-3, "lattice_decimals": None,
 }  # fmt: skip
@@ -43,6 +46,10 @@ def original(kind: str) -> tuple[bytes, dict[str, Tensor]]:
         model = build_model("MODEL-4", **CONFIG)
         save_weights(path, model, "MODEL-4", CONFIG, SETTINGS)
         return path.read_bytes(), model.state_dict()
+    if kind == "band":
+        grown = _band()
+        save_weights(path, grown, "BAND-1", BAND, SETTINGS)
+        return path.read_bytes(), grown.state_dict()
     if kind == "ensemble":
         ensemble = _ensemble()
         save_ensemble(path, ensemble)
@@ -51,6 +58,19 @@ def original(kind: str) -> tuple[bytes, dict[str, Tensor]]:
     zipped = kind == "zip"
     torch.save(reference_state_dict(model), path, _use_new_zipfile_serialization=zipped)
     return path.read_bytes(), model.state_dict()
+
+
+def _band() -> Model:
+    """A BAND-1 whose trees and kernel machine say something."""
+    model = build_model("BAND-1", **BAND)
+    assert isinstance(model, BandModel)
+    random = np.random.default_rng(1)
+    features, roots = random.normal(size=(20, model.forest.features)), random.random(20)
+    grown = grow(features, roots, BAND["trees"], BAND["leaves"], seed=0)
+    model.forest.load_state_dict(grown.state_dict())
+    fitted = fit_machine(features, roots, BAND["supports"], seed=0)
+    model.machine.load_state_dict(fitted.state_dict())
+    return model
 
 
 def _ensemble() -> Ensemble:
@@ -83,6 +103,10 @@ def _read_weights(path: Path) -> None:
     same(load_weights(path).model.state_dict(), "weights")
 
 
+def _read_band(path: Path) -> None:
+    same(load_weights(path).model.state_dict(), "band")
+
+
 def _read_ensemble(path: Path) -> None:
     same(_tensors_of(load_ensemble(path)), "ensemble")
 
@@ -108,6 +132,22 @@ def _with_header(data: bytes, change: Callable[[dict[str, Any]], bytes]) -> byte
     (length,) = struct.unpack("<Q", data[:8])
     header = change(json.loads(data[8 : 8 + length]))
     return struct.pack("<Q", len(header)) + header + data[8 + length :]
+
+
+def _other_band(name: str, change: Callable[[Tensor], object]) -> Callable[[Path], Path]:
+    """A BAND-1 as we would write it, but for one tensor."""
+
+    def make(folder: Path) -> Path:
+        tensors = {key: tensor.clone() for key, tensor in original("band")[1].items()}
+        change(tensors[name])
+        about = {
+            "format": "linegraph-1", "name": "BAND-1", "config": BAND, "graph_settings": SETTINGS,
+        }  # fmt: skip
+        path = folder / "model.safetensors"
+        write_tensors(path, tensors, about)
+        return path
+
+    return make
 
 
 def _lie(header: dict[str, Any], random: Random) -> bytes:
@@ -196,6 +236,32 @@ _OF_WEIGHTS: dict[str, Callable[[Path], Path]] = {
     "outputs of another number": _says("weights", outputs=["a"] * 1000),
 }
 
+_OF_BAND: dict[str, Callable[[Path], Path]] = {
+    "untouched": lambda folder: written(folder, original("band")[0]),
+    "trees that go round in circles": _other_band("forest.child", lambda t: t.zero_()),
+    "children outside of the tree": _other_band("forest.child", lambda t: t.fill_(32_767)),
+    "trees that ask for no feature": _other_band("forest.feature", lambda t: t.fill_(30_000)),
+    "features below -1": _other_band("forest.feature", lambda t: t.fill_(-32_768)),
+    "quantiles that fall": _other_band("machine.quantile", lambda t: t.copy_(-t)),
+    "decay of 0": _other_band("machine.decay", lambda t: t.zero_()),
+    "decay of NaN": _other_band("machine.decay", lambda t: t.fill_(float("nan"))),
+    "thresholds of NaN": _other_band("forest.threshold", lambda t: t.fill_(float("nan"))),
+    **{
+        f"{size} = 10^9": _says("band", **{f"config__{size}": _HUGE})
+        for size in ("trees", "leaves", "supports", "features")
+    },
+    "no trees": _says("band", config__trees=0),
+    "-1 supports": _says("band", config__supports=-1),
+    "trees = NaN": _says("band", config__trees=float("nan")),
+    "share of 2": _says("band", config__tree_share=2),
+    "share of -1": _says("band", config__machine_share=-1),
+    "share of NaN": _says("band", config__tree_share=float("nan")),
+    "other share of NaN": _says("band", config__machine_share=float("nan")),
+    "share as text": _says("band", config__tree_share="0.5"),
+    "dropout of 2": _says("band", config__dropout=2),
+    "said to be MODEL-4": _says("band", name="MODEL-4", config=CONFIG),
+}
+
 _OF_ENSEMBLE: dict[str, Callable[[Path], Path]] = {
     "untouched": lambda folder: written(folder, original("ensemble")[0]),
     "10^9 members": _says("ensemble", members=_HUGE),
@@ -215,5 +281,6 @@ _OF_ENSEMBLE: dict[str, Callable[[Path], Path]] = {
 
 READERS = (
     Reader("weights", "files", _safetensors("weights"), _read_weights, _OF_WEIGHTS, 2.0),
+    Reader("band", "files", _safetensors("band"), _read_band, _OF_BAND, 1.0),
     Reader("ensemble", "files", _safetensors("ensemble"), _read_ensemble, _OF_ENSEMBLE, 2.0),
 )

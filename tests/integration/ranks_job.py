@@ -10,12 +10,15 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
+from torch import nn
 
-import linegraph
+from linegraph.models import PUBLISHED
 from tests.bands import TINY, some_bands
 from tests.property_data import TINY_MPT
+from tests.tuning import weights
 from training import recipe as recipes
 from training.fit import Machine
 from training.graphs import load_graphs
@@ -30,13 +33,19 @@ from training.train import train
 #: normalisation has no gradient, and in single precision wanders.
 DOUBLE = "64-true"
 
+BAND = {"model": "BAND-1", "loss": "root", "trees": 4, "leaves": 8, "supports": 8}
+
 BANDS: dict[str, dict[str, Any]] = {
     # Several passes a step, computed again in the backward pass, clipped, best weights kept.
     "parts": {"hidden": 64, "memory_gib": 0.05, "batch_size": 6, "recompute": True, "clip": 0.1},
     # One process has no share in any step.
     "alone": {"batch_size": 1, "epochs": 1, "val": 0.1},
     "folds": {"batch_size": 5, "epochs": 1},
-    **{name: {"model": name} for name in linegraph.models() if name not in ("MPT", "MODEL-4")},
+    **{name: {"model": name} for name in PUBLISHED if name not in ("MPT", "MODEL-4")},
+    # Trees and a kernel machine, which every process makes by itself; one has no share in a step.
+    "BAND-1": {**BAND, "batch_size": 1, "epochs": 1, "val": 0.1},
+    # What the trunk says, said once and for all.
+    "vectors": {**BAND, "pretrained": True, "freeze": ["trunk"]},
     "frozen": {"freeze": ["embeddings"], "unfreeze_at": 1},
 }
 CRYSTALS: dict[str, dict[str, Any]] = {
@@ -59,7 +68,12 @@ def run(out: Path, cases: list[str], bands: Path, crystals: Path) -> None:
             values = {**TINY, "lr": 0.01, **BANDS[name], "precision": DOUBLE}
             recipe = Recipe("").changed(values)
             protocol = Protocol(folds=2) if name == "folds" else None
-            train(out / name, recipe, data=bands, protocol=protocol, machine=QUIET)
+            init = None
+            if recipe.pretrained:
+                init = weights(out.parent / f"{out.name}-{here().rank}.safetensors")
+            # Processes draw for records of their own, so that dropout would make them differ.
+            with patch.object(nn.Dropout, "forward", lambda _, x: x):
+                train(out / name, recipe, data=bands, init=init, protocol=protocol, machine=QUIET)
     finally:
         recipes.CHOICES["precision"] = choices
 

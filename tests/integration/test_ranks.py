@@ -26,6 +26,9 @@ FILES = {"config.yaml", "history.csv", "metrics.json", "model.safetensors", "par
 FILES |= {"predictions.csv", "checkpoints/last.ckpt", "checkpoints/best.ckpt"}
 WORDS = settings(epochs=6, lr=0.01)
 
+#: Cases for every day.
+QUICK = ["parts", "alone", "folds", "BAND-1", "count"]
+
 
 def torchrun(*words: object, **environment: str) -> subprocess.Popen[str]:
     """Start two processes of a script on one machine."""
@@ -109,7 +112,7 @@ def compare(cases: list[str], tmp_path: Path, data: Path, crystals: Path) -> Pat
 
 def test_two_processes_train_as_one(tmp_path: Path, data: Path, crystals: Path) -> None:
     """Several passes a step, a process without records, folds, and most properties unknown."""
-    two = compare(["parts", "alone", "folds", "count"], tmp_path, data, crystals)
+    two = compare(QUICK, tmp_path, data, crystals)
     found = [json.loads((two / f"{rank}.json").read_text()) for rank in range(2)]
     assert [one["count"] for one in found] == [2, 2]
     for one in found:
@@ -157,9 +160,8 @@ def test_bad_input_is_told_once(tmp_path: Path, data: Path) -> None:
 
 @pytest.mark.slow
 def test_every_model_and_loss(tmp_path: Path, data: Path, crystals: Path) -> None:
-    quick = ("parts", "alone", "folds", "count")
     every = [*ranks_job.BANDS, *ranks_job.CRYSTALS]
-    compare([case for case in every if case not in quick], tmp_path, data, crystals)
+    compare([case for case in every if case not in QUICK], tmp_path, data, crystals)
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import linegraph
 from linegraph import InputError
+from linegraph.models import PUBLISHED as NAMES
 from linegraph.models import Model
 from linegraph.published import convert_checkpoint, read_published
 from linegraph.weights import load_weights
@@ -82,7 +83,7 @@ def sizes(name: str, config: dict[str, int]) -> dict[str, int]:
     return {**wanted, "properties": 7} if name == "MPT" else wanted
 
 
-@pytest.mark.parametrize("name", linegraph.models())
+@pytest.mark.parametrize("name", NAMES)
 def test_every_model_comes_back(name: str, tmp_path: Path) -> None:
     model = random_model(name)
     state = linegraph.reference_state_dict(model)
@@ -287,7 +288,7 @@ def test_wrong_model_is_told_what_differs(tmp_path: Path) -> None:
         read_published(path, "SCRATCH-CC")
     assert "unexpected: conv_to_fc.0.bias, " in str(caught.value)
     assert "; shape: fc.weight (8, 16) instead of (1, 16), fc.bias (8,)" in str(caught.value)
-    with pytest.raises(InputError, match="unknown model 'MODEL-5'; known are ALIGNN, MPT"):
+    with pytest.raises(InputError, match="no published model 'MODEL-5'; there are ALIGNN, MPT"):
         read_published(path, "MODEL-5")
 
 
@@ -328,7 +329,7 @@ def test_damaged_and_missing_files(tmp_path: Path) -> None:
             read_published(place)
 
 
-@pytest.mark.parametrize("name", linegraph.models())
+@pytest.mark.parametrize("name", NAMES)
 def test_converted_file_gives_the_same_prediction(name: str, tmp_path: Path) -> None:
     model = random_model(name)
     path, out = saved(tmp_path, linegraph.reference_state_dict(model)), tmp_path / "w.safetensors"
@@ -374,3 +375,22 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
         convert_checkpoint(path, tmp_path / "folder" / ".." / path.name)
     assert path.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", path.name]
+
+
+def test_models_of_ours_have_no_names_there(tmp_path: Path) -> None:
+    """BAND-1 is never offered, and asked for it is refused."""
+    assert set(linegraph.models()) - set(NAMES) == {"BAND-1"}
+    model = linegraph.build_model("BAND-1", **SMALL)
+    for ask in (
+        lambda: linegraph.reference_state_dict(model),
+        lambda: linegraph.load_reference_state_dict(model, small_state()),
+    ):
+        with pytest.raises(KeyError, match="the reference has no BandModel: .*no tensor mean"):
+            ask()
+    path = tmp_path / "band.pt"
+    torch.save(model.state_dict(), path)
+    with pytest.raises(InputError, match="no published model 'BAND-1'; there are .*MODEL-4, SCR"):
+        convert_checkpoint(path, tmp_path / "w.safetensors", "BAND-1")
+    with pytest.raises(InputError, match=r"field forest\.feature: is torch\.int16"):
+        convert_checkpoint(path, tmp_path / "w.safetensors")
+    assert not (tmp_path / "w.safetensors").exists()

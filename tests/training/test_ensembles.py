@@ -22,7 +22,7 @@ from training.predict import predict
 from training.protocols import Protocol
 from training.recipe import Recipe
 from training.records import write_bands
-from training.train import train
+from training.train import evaluate, train
 
 RECIPE = Recipe(summary="").changed(
     {**TINY, "model": "MODEL-3", "epochs": 1, "keep": "last", "max_neighbors": 4}
@@ -85,6 +85,19 @@ def test_run_with_folds_predicts(finished: Path) -> None:
         assert barrier.low is not None
         assert barrier.high is not None
         assert barrier.low <= barrier.value <= barrier.high
+
+
+def test_evaluated_as_one(finished: Path, tmp_path: Path) -> None:
+    """The mean of all members, and half of the interval that holds 68 % of the barriers."""
+    evaluate(finished, None, tmp_path / "e", machine=QUIET)
+    said = load_ensemble(finished).predict([band.cell for band in STARTER], level=0.6827)
+    rows = table(tmp_path / "e" / "predictions.csv")
+    for row, band, barrier in zip(rows, STARTER, said, strict=True):
+        assert row["sys_name"] == band.name
+        assert barrier.low is not None
+        assert barrier.high is not None
+        assert float(row["prediction_eV"]) == pytest.approx(barrier.value, abs=1e-5)
+        assert float(row["std_eV"]) == pytest.approx((barrier.high - barrier.low) / 2, abs=1e-5)
 
 
 def test_made_again_it_is_the_same(run: Path, tmp_path: Path) -> None:

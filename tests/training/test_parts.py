@@ -10,12 +10,12 @@ from training.parts import PARTS, in_part, modules_in
 APART = ("embeddings", "alignn_layers", "conv_layers", "head")
 
 NAMES = {
-    "trunk.atom_embedding.mlp.linear.weight": {"embeddings", "atom_embedding"},
-    "trunk.bond_embedding.outer.norm.bias": {"embeddings", "bond_embedding"},
-    "trunk.angle_embedding.basis.centers": {"embeddings", "angle_embedding"},
-    "trunk.alignn_layers.12.atom_conv.root.weight": {"alignn_layers", "two_body"},
-    "trunk.alignn_layers.0.bond_conv.norm_edges.weight": {"alignn_layers", "three_body"},
-    "trunk.conv_layers.3.gate_edge.bias": {"conv_layers", "two_body"},
+    "trunk.atom_embedding.mlp.linear.weight": {"trunk", "embeddings", "atom_embedding"},
+    "trunk.bond_embedding.outer.norm.bias": {"trunk", "embeddings", "bond_embedding"},
+    "trunk.angle_embedding.basis.centers": {"trunk", "embeddings", "angle_embedding"},
+    "trunk.alignn_layers.12.atom_conv.root.weight": {"trunk", "alignn_layers", "two_body"},
+    "trunk.alignn_layers.0.bond_conv.norm_edges.weight": {"trunk", "alignn_layers", "three_body"},
+    "trunk.conv_layers.3.gate_edge.bias": {"trunk", "conv_layers", "two_body"},
     "head.lin1.weight": {"head"},
     "heads.6.output.bias": {"head"},
     "merge.linear.weight": {"head"},

@@ -14,7 +14,7 @@ from tests.errors import message_of
 from tests.goldens import SHARED, needs_data
 from training.judging.predictions import Predictions, read_run, read_table
 from training.protocols import Protocol
-from training.report import Row, write_results, write_rows
+from training.report import Row, write_rows
 
 BARRIERS = SHARED / "data" / "barriers"
 OLD = "sys_name,split,system,class,target_eV,prediction_eV\n"
@@ -94,7 +94,8 @@ def test_a_run_of_an_earlier_version(tmp_path: Path) -> None:
 
 
 def test_a_method_that_learns_nothing(tmp_path: Path) -> None:
-    write_results(tmp_path, "x", some_bands(2), {"test": ([1, 0], [0.5, 0.4])})
+    said = zip(some_bands(2)[::-1], (0.5, 0.4), strict=True)
+    write_rows(tmp_path, "x", [Row(band, "test", value) for band, value in said])
     (tmp_path / "config.yaml").write_text("protocol: {name: no training}\nsettings: {}\n")
     found = read_run(tmp_path)
     assert (found.protocol, found.fold, found.seed) == ("no training", ["", ""], [0, 0])

@@ -178,7 +178,7 @@ def test_a_shipped_pretraining_fits_every_fine_tuning(name: str) -> None:
     recipe = load_recipe(name)
     trunk = load_recipe("mpt-paper" if name.endswith("-paper") else "mpt-small")
     assert recipe.new_head
-    assert recipe.model_config == trunk.model_config
+    assert trunk.model_config.items() <= recipe.model_config.items()
     assert recipe.graph_settings == trunk.graph_settings
 
 
@@ -332,3 +332,14 @@ def test_graph_settings_are_those_of_views() -> None:
     recipe = replace(PLAIN, canonical=True, shell_tol=0.5, lattice_decimals=3)
     found = recipe.graph_settings
     assert (found["canonical"], found["shell_tol"], found["lattice_decimals"]) == (True, 0.5, 3)
+
+
+def test_settings_of_band_1() -> None:
+    own = {"trees": 3, "leaves": 5, "supports": 7, "tree_share": 0.1, "machine_share": 0.6}
+    recipe = PLAIN.changed({"model": "BAND-1", "hidden": 4, "head": 4, **own})
+    model: Any = linegraph.build_model(recipe.model, **recipe.model_config)
+    sizes = (model.forest.trees, model.forest.leaves, model.machine.supports)
+    assert (*sizes, model.tree_share, model.machine_share) == tuple(own.values())
+    assert not set(own) & set(PLAIN.model_config)
+    with pytest.raises(InputError, match="more than 1, with tree_share"):
+        recipe.changed({"tree_share": 0.5})

@@ -17,9 +17,9 @@ from linegraph import InputError
 from tests.bands import some_bands
 from tests.training.test_graphs import assert_same
 from training.graphs import GraphSet, build_graphs
-from training.shards import FIELDS, Joined, Shard, Views, read_shard, write_shard
+from training.shards import Joined, Shard, Views, fields_of, read_shard, write_shard
 
-VIEWS = ("initial", "band")
+VIEWS = ("initial", "band", "path")
 SETTINGS: dict[str, Any] = {"canonical": False, "shell_tol": 1e-3, "lattice_decimals": None}
 # Of different compounds, so that no two records are alike.
 BUILT = build_graphs(some_bands(5, per_system=1), VIEWS, SETTINGS)
@@ -61,8 +61,9 @@ def test_what_is_written_is_read(path: Path) -> None:
 
 def test_every_field_of_a_graph_is_stored() -> None:
     for record in BUILT.graphs:
-        for graph in record.values():
-            assert set(graph.keys()) == set(FIELDS)
+        for view, graph in record.items():
+            assert set(graph.keys()) == set(fields_of(view))
+    assert set(fields_of("path")) - set(fields_of("band")) == {"features"}
 
 
 @pytest.mark.parametrize("which", [0, 1])
