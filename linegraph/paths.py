@@ -41,7 +41,7 @@ def views(
     - ``"initial"``: the band without images 1 to 4; ``"final"``: without images 0 to 3
     - ``"band"`` (or ``"crystal"``): the structure as it is
     - ``"local"``: only bonds of the images, see :func:`local_graph`
-    - ``"path"``: what each image sees of the host, see :func:`linegraph.path_graph`, with
+    - ``"path"``: what each image sees of the host, see :mod:`linegraph.path_graph`, with
       :func:`linegraph.band_features.band_features` as ``features [1, F]``; it has no line graph
 
     Of :class:`linegraph.Ends`, ``"initial"`` and ``"final"`` are the two structures as they are,

@@ -40,9 +40,8 @@ class BandModel(Model):
       (:mod:`linegraph.band_features`). The network is given these, too.
 
     Each says the square root of the barrier, in which large and rare barriers weigh less, and the
-    same of a hop and its way back. Trees and
-    machine are not trained by gradients, and know the records they were made of by heart: while
-    training, the network speaks alone.
+    same of a hop and its way back. Trees and machine are not trained by gradients, and know the
+    records they were made of by heart: while training, the network speaks alone.
 
     Args:
         trunk: a trunk, pre-trained; ``vectors [N, H]`` of the graph of the path, where they are

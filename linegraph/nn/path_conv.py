@@ -37,7 +37,7 @@ class PathConv(nn.Module):
         bins: Gaussians for distances, 0 to ``reach``.
 
     Shapes:
-        - x ``[N, A]``, graph: a batch of :func:`linegraph.path_graph` (``z [N]``,
+        - x ``[N, A]``, graph: a batch of :mod:`linegraph.path_graph` (``z [N]``,
           ``edge_index [2, E]``, ``edge_vec [E, 3]``)
         - output ``[B, 5, 2 H]``
 
