@@ -10,8 +10,14 @@ from .images import IMAGES
 from .path_features import PATH_FEATURES, path_features
 from .structure import Cell
 
+#: Facets of the polyhedra with a smaller share of the widest one's solid angle are left out, and
+#: vertices are not counted: in symmetric crystals both hang on the last digits of the coordinates.
+LEAST_FACET = 1e-4
+
+_OF_PATH = tuple(name for name in PATH_FEATURES if not name.startswith("n_verts"))
+
 #: Names of the features, in order.
-BAND_FEATURES: tuple[str, ...] = (*PATH_FEATURES, *COMPOSITION_FEATURES)
+BAND_FEATURES: tuple[str, ...] = (*_OF_PATH, *COMPOSITION_FEATURES)
 
 
 def band_features(band: Cell) -> NDArray[np.float32]:
@@ -29,6 +35,6 @@ def band_features(band: Cell) -> NDArray[np.float32]:
         float32; NaN where a feature does not exist. Nothing raises because of a structure.
     """
     atoms = np.delete(band.numbers, slice(1, IMAGES))
-    path = path_features(band)
-    values = np.array([*path.values(), *composition_features(atoms)])
+    path = path_features(band, LEAST_FACET)
+    values = np.array([*(path[name] for name in _OF_PATH), *composition_features(atoms)])
     return values.astype(np.float32)

@@ -108,18 +108,21 @@ PATH_FEATURES: tuple[str, ...] = (
 )
 
 
-def path_features(band: Cell | Ends[Cell]) -> dict[str, float]:
+def path_features(band: Cell | Ends[Cell], least_facet: float = 0.0) -> dict[str, float]:
     """All features of a hop by name (:data:`PATH_FEATURES`); NaN where one does not exist.
 
     Args:
         band: a band, whose images are taken where they are, in or outside of the cell; or its two
             ends, whose ion goes the shortest way, straight through the host of the initial
             structure.
+        least_facet: of the polyhedra, see :func:`linegraph.voronoi.voronoi_cell`.
     """
-    return measure_path(band)[0]
+    return measure_path(band, least_facet)[0]
 
 
-def measure_path(band: Cell | Ends[Cell]) -> tuple[dict[str, float], dict[str, str]]:
+def measure_path(
+    band: Cell | Ends[Cell], least_facet: float = 0.0
+) -> tuple[dict[str, float], dict[str, str]]:
     """:func:`path_features`, and what failed: a message by the name of the measurement."""
     whole, ends = _parts(band)
     kinds = _Kinds(whole)
@@ -127,7 +130,7 @@ def measure_path(band: Cell | Ends[Cell]) -> tuple[dict[str, float], dict[str, s
     values = dict.fromkeys(PATH_FEATURES, float("nan"))
     values["path_distance"] = float(np.linalg.norm((whole.frac[4] - whole.frac[0]) @ whole.lattice))
     for end, cell in zip(("ini", "fin"), ends, strict=True):
-        values |= _polyhedron(end, cell, failures)
+        values |= _polyhedron(end, cell, least_facet, failures)
     values |= _properties(whole, kinds)
     near = _around(whole, IMAGES, failures)
     if near:
@@ -190,11 +193,13 @@ def _bond_length(near: Near, kinds: _Kinds) -> float:
     return float(distance[distance <= 1.25 * distance[0]].mean()) if len(distance) else np.nan
 
 
-def _polyhedron(end: str, cell: Cell, failures: dict[str, str]) -> dict[str, float]:
+def _polyhedron(
+    end: str, cell: Cell, least_facet: float, failures: dict[str, str]
+) -> dict[str, float]:
     """Features of the Voronoi polyhedron of atom 0."""
     names = {name.format(end=end): field for name, field in _END.items()}
     try:
-        found = voronoi_cell(cell, 0)
+        found = voronoi_cell(cell, 0, least_facet)
     except (ValueError, RuntimeError) as error:
         failures[f"Voronoi polyhedron ({end})"] = str(error)
         return dict.fromkeys(names, np.nan)

@@ -77,24 +77,27 @@ class VoronoiCell:
     volume: float
 
 
-def voronoi_cell(cell: Cell, site: int) -> VoronoiCell:
+def voronoi_cell(cell: Cell, site: int, least: float = 0.0) -> VoronoiCell:
     """The Voronoi polyhedron of one atom among all others and their periodic images.
 
     Args:
         cell: the structure; coordinates may lie outside [0, 1).
         site: which atom.
+        least: facets whose solid angle is a smaller share of the widest one's count for nothing
+            but the volume. Where more than four cells meet in a point, rounding makes small ones.
 
     Raises:
         InputError: the atom shares its site with another one, or the structure is far from any
             crystal (:func:`voronoi_facets`).
     """
     facets = voronoi_facets(cell, [site])
+    counted = facets.solid_angle >= least * facets.solid_angle.max()
     return VoronoiCell(
-        coordination=float(len(facets.center)),
-        solid_angle=float(facets.solid_angle.mean()),
-        facet_area=float(facets.area.mean()),
-        facet_distance=float(facets.distance.mean()),
-        facet_vertices=float(facets.vertices.mean()),
+        coordination=float(counted.sum()),
+        solid_angle=float(facets.solid_angle[counted].mean()),
+        facet_area=float(facets.area[counted].mean()),
+        facet_distance=float(facets.distance[counted].mean()),
+        facet_vertices=float(facets.vertices[counted].mean()),
         volume=float(facets.volume.sum()),
     )
 
