@@ -172,7 +172,7 @@ def test_folders_that_exist(tmp_path: Path, data: Path, run: Path) -> None:
         (["--set", "lr=.nan"], ["field lr"]),
         (["--set", "loss=l2"], ["field loss", "l1, huber, mse"]),
         (["--set", "model=MODEL-9"], ["field model", "MODEL-3"]),
-        (["--set", "freeze=trunk"], ["field freeze", "'trunk'", "alignn_layers"]),
+        (["--set", "freeze=stem"], ["field freeze", "'stem'", "alignn_layers"]),
         (["--set", "lr_parts={head: fast}"], ["field lr_parts", "a number", "'fast'"]),
         (["--set", "lr_parts=3"], ["field lr_parts", "pairs"]),
         (["--set", "model=MPT"], ["'small' pre-trains", "use pretrain"]),
