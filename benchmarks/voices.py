@@ -13,11 +13,10 @@ import torch
 from linegraph import InputError
 from linegraph.models import BandModel
 from linegraph.weights import load_weights
-from training.batches import EpochBatches, collate
 from training.fit import Machine
 from training.judging.predictions import Predictions
 from training.judging.scores import paired_difference, scores
-from training.predict import BUDGET
+from training.predict import passes
 from training.read import BandSet, read_bands
 from training.runs import graphs_of, source_of
 
@@ -84,9 +83,8 @@ def spoken(table: Predictions, bands: BandSet) -> dict[str, Predictions]:
         settings = weights.graph_settings
         graphs = graphs_of(source_of(some), model.views, settings, Machine(progress=False))
         shares = model.tree_share, model.machine_share
-        batches = EpochBatches(range(len(rows)), graphs.triplets, batch_size=64, budget=BUDGET)
-        for part in (part for parts in batches for part in parts):
-            batch = model.prepared(collate(graphs, [None] * len(rows), part))
+        for part, views in passes(graphs, range(len(rows)), torch.device("cpu")):
+            batch = model.prepared(views)
             for voice, own in VOICES.items():
                 model.tree_share, model.machine_share = own or shares
                 with torch.inference_mode():

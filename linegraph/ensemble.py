@@ -17,7 +17,7 @@ from torch_geometric.data import Batch
 from .barrier import Barrier
 from .devices import usable_device
 from .domain import Domain
-from .embedding import head_of, head_width, values_and_embeddings
+from .embedding import have_one_trunk, head_of, head_width, said_by_all, share_trunk
 from .errors import InputError
 from .graph import CrystalGraph
 from .intervals import Calibration
@@ -86,11 +86,6 @@ class Ensemble:
         return self.members[0].views
 
     @property
-    def one_trunk(self) -> bool:
-        """Whether all members have the same trunk, and not only trunks alike."""
-        return len({id(getattr(member, "trunk", member)) for member in self.members}) == 1
-
-    @property
     def records(self) -> int:
         """How many records it was trained on; 0 where the file does not tell."""
         return 0 if self.domain is None else len(self.domain.names)
@@ -131,15 +126,11 @@ class Ensemble:
                 name: Batch.from_data_list([graph[name] for graph in graphs]).to(where)
                 for name in self.views
             }
-            if self.one_trunk:
-                batch = self.members[0].prepared(batch)
-            said = [values_and_embeddings(member, batch) for member in self.members]
-            values = np.stack([values for values, _ in said])
+            values, embeddings = said_by_all(self.members, batch)
             finite = np.isfinite(values).all(axis=0)
             if not finite.all():
                 bad = int(np.flatnonzero(~finite)[0])
                 raise InputError("the prediction is NaN or infinite", record=len(found) + bad)
-            embeddings = np.stack([embedding for _, embedding in said])
             found += self._barriers(values, embeddings, level, threshold)
         return found
 
@@ -190,14 +181,13 @@ def save_ensemble(path: str | PathLike[str], ensemble: Ensemble) -> None:
         path: the file.
         ensemble: what to write; weights are stored as float32.
     """
-    own = [
-        {key: t.float() if t.is_floating_point() else t for key, t in member.state_dict().items()}
-        for member in ensemble.members
-    ]
-    state = _common_trunk(own)
-    for k, tensors in enumerate(own):
-        rest = {key: t for key, t in tensors.items() if f"{COMMON}{key}" not in state}
-        state |= {f"members.{k}.{key}": t for key, t in rest.items()}
+    state: dict[str, Tensor] = {}
+    one_trunk = len(ensemble.members) > 1 and have_one_trunk(ensemble.members)
+    for k, member in enumerate(ensemble.members):
+        for key, tensor in member.state_dict().items():
+            whole = tensor.float() if tensor.is_floating_point() else tensor
+            common = one_trunk and key.startswith("trunk.")
+            state[f"{COMMON}{key}" if common else f"members.{k}.{key}"] = whole
     about: dict[str, Any] = {
         "format": FORMAT,
         "name": ensemble.name,
@@ -214,17 +204,6 @@ def save_ensemble(path: str | PathLike[str], ensemble: Ensemble) -> None:
         state["embeddings"] = torch.from_numpy(ensemble.domain.embeddings)
         state["scores"] = torch.from_numpy(ensemble.calibration.scores).float()
     write_tensors(path, state, about)
-
-
-def _common_trunk(members: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The tensors of the trunk, if it is the same in all of several members."""
-    first = {key: tensor for key, tensor in members[0].items() if key.startswith("trunk.")}
-    same = all(
-        torch.equal(member[key], tensor) for member in members[1:] for key, tensor in first.items()
-    )
-    if len(members) < 2 or not same:
-        return {}
-    return {f"{COMMON}{key}": tensor for key, tensor in first.items()}
 
 
 def load_ensemble(path: str | PathLike[str] | None = None) -> Ensemble:
@@ -279,9 +258,9 @@ def _ensemble(about: dict[str, Any], state: dict[str, Tensor]) -> Ensemble:
         own = {key: rest.pop(key) for key in state if key.startswith(prefix)}
         weights = {key.removeprefix(prefix): tensor for key, tensor in own.items()}
         members.append(model_of(name, config, settings, {**shared, **weights}))
-        if shared:
-            members[-1].trunk = members[0].trunk
     head_of(members[0])
+    if shared:
+        share_trunk(members)
     domain, calibration = None, None
     if "records" in about:
         domain, calibration = _reference(about, rest, members)

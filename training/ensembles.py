@@ -12,24 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
 
 from linegraph.devices import usable_device
 from linegraph.domain import Domain
-from linegraph.embedding import values_and_embeddings
+from linegraph.embedding import said_by_all, share_trunk
 from linegraph.ensemble import Ensemble, save_ensemble
 from linegraph.errors import InputError
 from linegraph.intervals import calibrate
 from linegraph.weights import Weights, load_weights
 from linegraph.whole import replacing
 
-from .batches import EpochBatches, loader
 from .data import labelled, load_bands
 from .fit import Machine
 from .graphs import GraphSet
 from .judging.predictions import Predictions, read_run
-from .predict import BUDGET
+from .predict import passes
 from .protocols import Protocol
 from .read import BandSet
 from .runs import graphs_of, source_of
@@ -162,20 +162,16 @@ def _seen_by_all(
     count = len(graphs.graphs)
     where = usable_device(machine.device)
     models = [one.model.to(where) for one in weights]
+    share_trunk(models)
     values: dict[int, NDArray[np.float64]] = {}
     embeddings: dict[int, NDArray[np.float32]] = {}
-    batches = EpochBatches(range(count), graphs.triplets, batch_size=64, budget=BUDGET)
     with Progress(transient=True, disable=not machine.progress) as bar:
         task = bar.add_task("Calibrating", total=count)
-        for parts in loader(graphs, [None] * count, batches):
-            for part in parts:
-                views = {view: part[view].to(where) for view in graphs.views}
-                said = [values_and_embeddings(model, views) for model in models]
-                positions = part["position"].tolist()
-                for column, position in enumerate(positions):
-                    values[position] = np.stack([value[column] for value, _ in said])
-                    embeddings[position] = np.stack([vector[column] for _, vector in said])
-                bar.update(task, advance=len(positions))
+        for positions, views in passes(graphs, range(count), torch.device(where)):
+            said, vectors = said_by_all(models, views)
+            for column, position in enumerate(positions):
+                values[position], embeddings[position] = said[:, column], vectors[:, column]
+            bar.update(task, advance=len(positions))
     return (
         np.stack([values[i] for i in range(count)], axis=1),
         np.stack([embeddings[i] for i in range(count)], axis=1),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from linegraph.reversal import reversed_features
 from .forest import grow
 from .graphs import GraphSet
 from .kernel_machine import fit_machine
+from .roots import signed_root
 
 #: Added to the widths of vectors: a channel that is the same everywhere says nothing.
 LEAST_WIDTH = 1e-3
@@ -36,8 +36,7 @@ def grow_parts(
     features = torch.cat([path["features"] for path in paths])
     # Most barriers are those of symmetric hops: either way is a record to learn from.
     both = torch.cat([features, reversed_features(features)]).numpy()
-    energy = targets[list(positions)].double().repeat(2).numpy()
-    roots = np.sign(energy) * np.sqrt(np.abs(energy))
+    roots = signed_root(targets[list(positions)].double().repeat(2).numpy())
     forest, machine = model.forest, model.machine
     grown = grow(both, roots, forest.trees, forest.leaves, seed, least=2)
     forest.load_state_dict(grown.state_dict())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,26 @@ from .graphs import GraphSet
 
 #: Bond pairs in one forward pass: no gradients are kept, so this is a matter of speed, not memory.
 BUDGET = 200_000
+
+
+def passes(
+    graphs: GraphSet, positions: Sequence[int], where: torch.device
+) -> Iterator[tuple[list[int], dict[str, Any]]]:
+    """Records in batches of a size that a forward pass without gradients takes.
+
+    Args:
+        graphs: of all records.
+        positions: of those wanted.
+        where: device of the batches.
+
+    Yields:
+        Positions, and PyG batches of their graphs by view.
+    """
+    batches = EpochBatches(positions, graphs.triplets, batch_size=64, budget=BUDGET)
+    for parts in loader(graphs, [None] * len(graphs.graphs), batches):
+        for part in parts:
+            views = {view: part[view].to(where) for view in graphs.views}
+            yield part["position"].tolist(), views
 
 
 def predict(
@@ -44,15 +65,12 @@ def outputs(
         InputError: an output is NaN or infinite.
     """
     positions = range(len(graphs.graphs)) if positions is None else positions
-    batches = EpochBatches(positions, graphs.triplets, batch_size=64, budget=BUDGET)
     found: dict[int, Tensor] = {}
     where = torch.device(usable_device(device))
     model = model.to(where).eval()
     with torch.inference_mode():
-        for parts in loader(graphs, [None] * len(graphs.graphs), batches):
-            for part in parts:
-                views = {view: part[view].to(where) for view in graphs.views}
-                found.update(zip(part["position"].tolist(), model(views).cpu(), strict=True))
+        for members, views in passes(graphs, positions, where):
+            found.update(zip(members, model(views).cpu(), strict=True))
     for position, value in found.items():
         if not torch.isfinite(value).all():
             raise InputError(f"the prediction is {value.tolist()}", record=position)

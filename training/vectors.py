@@ -7,16 +7,14 @@ from copy import copy
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch
 
 from linegraph import CrystalGraph
 from linegraph.devices import usable_device
 from linegraph.models import BandModel
 
-from .batches import EpochBatches
 from .fit import Machine
 from .graphs import GraphSet
-from .predict import BUDGET
+from .predict import passes
 from .recipe import Recipe
 from .shards import Records, Views
 
@@ -63,16 +61,10 @@ def with_vectors(graphs: GraphSet, model: nn.Module, recipe: Recipe, machine: Ma
     count = len(graphs.graphs)
     found: dict[int, Tensor] = {}
     with torch.inference_mode():
-        for parts in EpochBatches(range(count), graphs.triplets, batch_size=64, budget=BUDGET):
-            for part in parts:
-                records = [graphs.graphs[position] for position in part]
-                batch = {
-                    view: Batch.from_data_list([record[view] for record in records]).to(where)
-                    for view in graphs.views
-                }
-                rows = model.vectors(batch).cpu()
-                sizes = batch["path"].ptr.diff().tolist()
-                found.update(zip(part, torch.split(rows, sizes), strict=True))
+        for positions, batch in passes(graphs, range(count), where):
+            rows = model.vectors(batch).cpu()
+            sizes = batch["path"].ptr.diff().tolist()
+            found.update(zip(positions, torch.split(rows, sizes), strict=True))
     model.cpu()
     # Cloned outside of inference mode, where autograd may use them.
     vectors = [found[position].clone() for position in range(count)]

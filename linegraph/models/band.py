@@ -66,6 +66,7 @@ class BandModel(Model):
     """
 
     views = ("initial", "final", "path")
+    trunk: ALIGNN
     head: BandHead
     mean: Tensor
     width: Tensor

@@ -13,10 +13,12 @@ class Model(nn.Module):
 
     Attributes:
         views: names for :func:`linegraph.views`, in the order the model reads them.
+        trunk: what describes atoms.
         head: from a vector to a barrier; models of properties have ``heads`` instead.
     """
 
     views: tuple[str, ...]
+    trunk: Any
     head: Any
 
     def prepared(self, batch: Any) -> Any:

@@ -72,7 +72,7 @@ def test_vectors_are_what_the_trunk_says(model: BandModel) -> None:
 
 def test_in_whatever_company(model: BandModel, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = with_vectors(GRAPHS, model, RECIPE, QUIET)
-    monkeypatch.setattr("training.vectors.BUDGET", 1)
+    monkeypatch.setattr("training.predict.BUDGET", 1)
     alone = with_vectors(GRAPHS, model, RECIPE, QUIET)
     for one, other in zip(whole.graphs, alone.graphs, strict=True):
         torch.testing.assert_close(one["path"]["vectors"], other["path"]["vectors"])

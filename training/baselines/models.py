@@ -20,6 +20,7 @@ from linegraph.errors import InputError
 from linegraph.path_features import END_FEATURES, PATH_FEATURES
 
 from ..metrics import trivial_predictions
+from ..roots import signed_root, signed_square
 from .published import PUBLISHED_FEATURES
 from .selection import CorrelationSelector, NamedSelector
 from .structure import FEATURIZERS, STRUCTURE_FEATURES
@@ -101,19 +102,12 @@ def _families(table: Any) -> list[str]:
     return [str(family) for family in np.asarray(table)[:, 0]]
 
 
-def _root(energy: FloatArray) -> FloatArray:
-    root: FloatArray = np.sign(energy) * np.sqrt(np.abs(energy))
-    return root
-
-
-def _square(root: FloatArray) -> FloatArray:
-    return root * np.abs(root)
-
-
 def _trees_of_ours(seed: int) -> TransformedTargetRegressor:
     # Large barriers are rare and known badly: as square roots they weigh less.
     trees = ExtraTreesRegressor(MORE_TREES, max_features=0.4, random_state=seed)
-    return TransformedTargetRegressor(trees, func=_root, inverse_func=_square, check_inverse=False)
+    return TransformedTargetRegressor(
+        trees, func=signed_root, inverse_func=signed_square, check_inverse=False
+    )
 
 
 BASELINES: dict[str, Baseline] = {
