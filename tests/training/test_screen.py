@@ -17,7 +17,7 @@ import joblib
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from linegraph import ensemble, prediction
+from linegraph import embedding, ensemble, prediction
 from linegraph.ensemble import save_ensemble
 from linegraph.predicted import Prediction
 from linegraph.prediction import predict
@@ -201,7 +201,7 @@ def test_every_stage_is_timed_apart(
         (prediction, "hops", 10),
         (prediction, "band_of", 100),
         (ensemble, "views", 1000),
-        (ensemble, "values_and_embeddings", 10_000),
+        (embedding, "values_and_embeddings", 10_000),
         (prediction, "percolation", 100_000),
     ):
         monkeypatch.setattr(module, name, lasting(seconds, getattr(module, name)))
