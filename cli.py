@@ -54,7 +54,7 @@ def main(context: click.Context) -> None:
 
 
 @main.command()
-@options("data", "run")
+@options("data", "run", "neb", "neb_column")
 @click.option(
     "--init",
     type=click.Path(path_type=Path),
@@ -63,7 +63,13 @@ def main(context: click.Context) -> None:
 )
 @protocol_options
 def train(
-    run: RunOptions, data: Path | None, init: Path | None, protocol: Protocol, debug: bool
+    run: RunOptions,
+    data: Path | None,
+    init: Path | None,
+    protocol: Protocol,
+    neb: Path | None,
+    neb_column: str | None,
+    debug: bool,
 ) -> None:
     """Train a model on bands with known barriers.
 
@@ -71,12 +77,22 @@ def train(
     --data, else `small`, unless --recipe names another.
 
     Writes a run folder: config.yaml, metrics.json, history.csv, predictions.csv, parity.png,
-    checkpoints/ and model.safetensors.
+    checkpoints/ and model.safetensors. With --folds, --neb has that predictor learn what barriers
+    of a potential are worth beside it, for `predict --neb`.
     """
     from training.train import train
 
     with run.started("starter" if data is None else "small") as (folder, recipe, more):
-        metrics = train(folder, recipe, data=data, init=init, protocol=protocol, **more)
+        metrics = train(
+            folder,
+            recipe,
+            data=data,
+            init=init,
+            protocol=protocol,
+            neb=neb,
+            neb_column=neb_column,
+            **more,
+        )
     if here().first:
         show_metrics(metrics)
         show_run(folder)
@@ -116,11 +132,13 @@ def pretrain(
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@options("data", "out", "skip_bad", "device", "workers")
+@options("data", "out", "neb", "neb_column", "skip_bad", "device", "workers")
 def evaluate(
     run: Path,
     data: Path | None,
     out: Path | None,
+    neb: Path | None,
+    neb_column: str | None,
     skip_bad: bool,
     device: str,
     workers: int | None,
@@ -129,7 +147,7 @@ def evaluate(
     """Judge the model of RUN (a run folder or .safetensors file) on a data set.
 
     Writes predictions.csv, metrics.json (standard errors by 1,000 bootstrap resamples) and a
-    parity plot with marginal histograms.
+    parity plot with marginal histograms. Weights that have learned of a potential take --neb.
     """
     from training.fit import Machine
     from training.train import evaluate
@@ -137,7 +155,15 @@ def evaluate(
     stem = data.name.split(".")[0] if data else "starter"
     base = run if run.is_dir() else Path("runs")
     out = out or free_folder(base / f"evaluate-{stem}")
-    metrics = evaluate(run, data, out, skip_bad=skip_bad, machine=Machine(device, workers))
+    metrics = evaluate(
+        run,
+        data,
+        out,
+        neb=neb,
+        neb_column=neb_column,
+        skip_bad=skip_bad,
+        machine=Machine(device, workers),
+    )
     if metrics:
         show_metrics(metrics)
         click.echo(f"parity plot  {out / 'parity.png'}")

@@ -19,6 +19,8 @@ class Barrier(NamedTuple):
         distance: to the nearest training record, in units of the distance that 95 % of held-out
             records are within; the mean over the members.
         nearest: names of up to 3 training records, the nearest first.
+        potential: barrier of a potential's nudged elastic band in eV that all the others were
+            moved towards; None where there was none.
     """
 
     value: float
@@ -29,6 +31,7 @@ class Barrier(NamedTuple):
     threshold: float = 0.65
     distance: float | None = None
     nearest: tuple[str, ...] = ()
+    potential: float | None = None
 
     @property
     def outside(self) -> bool | None:

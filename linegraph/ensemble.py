@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.data import Batch
@@ -17,11 +16,13 @@ from torch_geometric.data import Batch
 from .barrier import Barrier
 from .devices import usable_device
 from .domain import Domain
-from .embedding import have_one_trunk, head_of, head_width, said_by_all, share_trunk
+from .embedding import have_one_trunk, head_of, said_by_all, share_trunk
 from .errors import InputError
 from .graph import CrystalGraph
 from .intervals import Calibration
+from .known_records import potential_as_tensors, read_potential, read_records, records_as_tensors
 from .models import Model
+from .nudge import Potential, checked_barriers
 from .paths import views
 from .weights import (
     ENSEMBLE,
@@ -37,7 +38,9 @@ from .weights import (
 
 __all__ = ["Barrier", "Ensemble", "load_ensemble", "save_ensemble"]
 
-FORMAT = f"{ENSEMBLE}1"
+#: What a file is, and what it is if there is a potential in it: who does not know of that would
+#: leave it out.
+FORMAT, WITH_POTENTIAL = f"{ENSEMBLE}1", f"{ENSEMBLE}2"
 
 #: What the names of tensors begin with that all members have in common.
 COMMON = "common."
@@ -64,9 +67,11 @@ class Ensemble:
         members: the models, in evaluation mode.
         domain: the training records as the members see them; None for members alone.
         calibration: how wrong held-out records were; given together with ``domain``.
+        potential: what barriers of a potential are worth beside the models; None if it was not
+            learned. Only together with ``calibration``.
 
     Raises:
-        ValueError: only one of ``domain`` and ``calibration``.
+        ValueError: only one of ``domain`` and ``calibration``, or ``potential`` without them.
     """
 
     name: str
@@ -75,10 +80,13 @@ class Ensemble:
     members: tuple[Model, ...]
     domain: Domain | None = None
     calibration: Calibration | None = None
+    potential: Potential | None = None
 
     def __post_init__(self) -> None:
         if (self.domain is None) != (self.calibration is None):
             raise ValueError("domain and calibration are given together or not at all")
+        if self.calibration is None and self.potential is not None:
+            raise ValueError("a potential is worth nothing without a calibration")
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -102,6 +110,7 @@ class Ensemble:
         level: float = 0.9,
         threshold: float = 0.65,
         device: str = "cpu",
+        potential: Sequence[float | None] | None = None,
     ) -> list[Barrier]:
         """Barriers of hops, in their order.
 
@@ -111,12 +120,17 @@ class Ensemble:
             threshold: of :attr:`Barrier.below`, eV.
             device: where to compute, as torch calls it; ``auto`` for a GPU if there is one. The
                 members stay there.
+            potential: barriers of a potential's nudged elastic bands in eV, one for each hop, None
+                where there is none. What the members say is moved towards them
+                (:attr:`potential`), and how far such values are off is known from held-out ones.
 
         Raises:
             InputError: an unusable band, or one whose prediction is not finite (``record`` is its
                 position); a level that is not between 0 and 1, or higher than so few held-out
-                records support; no such device.
+                records support; no such device; barriers of a potential that are none, as many as
+                there are no bands, or that nothing was learned of.
         """
+        beside = self._beside(potential, len(bands))
         where = usable_device(device)
         for member in self.members:
             member.to(where)
@@ -131,8 +145,21 @@ class Ensemble:
             if not finite.all():
                 bad = int(np.flatnonzero(~finite)[0])
                 raise InputError("the prediction is NaN or infinite", record=len(found) + bad)
-            found += self._barriers(values, embeddings, level, threshold)
+            given = beside[len(found) : len(found) + len(graphs)]
+            found += self._barriers(values, embeddings, level, threshold, given)
         return found
+
+    def _beside(self, potential: Sequence[float | None] | None, count: int) -> NDArray[np.float64]:
+        """Barriers of a potential ``[count]`` in eV, NaN where there is none."""
+        if potential is None:
+            return np.full(count, np.nan)
+        if self.potential is None:
+            raise InputError(
+                "these weights have not learned what barriers of a potential are worth "
+                "(train --folds --neb does)",
+                field="potential",
+            )
+        return checked_barriers(potential, count)
 
     def _batches(self, bands: Sequence[Any]) -> Iterator[list[dict[str, CrystalGraph]]]:
         """Graphs of bands, as many together as the budget allows."""
@@ -158,19 +185,26 @@ class Ensemble:
         embeddings: NDArray[np.float32],
         level: float,
         threshold: float,
+        given: NDArray[np.float64],
     ) -> list[Barrier]:
-        """Of what the members say: ``[k, B]`` in eV and ``[k, B, H]``."""
+        """Of what the members, ``[k, B]`` in eV and ``[k, B, H]``, and a potential say."""
+        if self.potential is not None:
+            # To the bit as they were where the potential has no barrier.
+            values = np.where(np.isnan(given), values, self.potential.nudge(values, given))
         means = values.mean(axis=0).tolist()
         if self.domain is None or self.calibration is None:
             return [Barrier(mean, threshold=threshold) for mean in means]
         distances, nearest = self.domain.place(embeddings)
         found = []
         for i, mean in enumerate(means):
-            distribution = self.calibration.distribution(values[:, i], distances[:, i])
-            low, high = distribution.interval(level)
+            calibration, moved = self.calibration, None
+            if self.potential is not None and np.isfinite(given[i]):
+                calibration, moved = self.potential.calibration, float(given[i])
+            distribution = calibration.distribution(values[:, i], distances[:, i])
+            ends = distribution.interval(level)
             below = distribution.below(threshold)
             distance = float(distances[:, i].mean())
-            found.append(Barrier(mean, low, high, level, below, threshold, distance, nearest[i]))
+            found.append(Barrier(mean, *ends, level, below, threshold, distance, nearest[i], moved))
         return found
 
 
@@ -196,13 +230,11 @@ def save_ensemble(path: str | PathLike[str], ensemble: Ensemble) -> None:
         "members": len(ensemble.members),
     }
     if ensemble.domain is not None and ensemble.calibration is not None:
-        about["records"] = list(ensemble.domain.names)
-        about["offset"] = ensemble.calibration.offset
-        about["slope"] = ensemble.calibration.slope
-        about["reach"] = ensemble.calibration.reach
-        state["member"] = torch.from_numpy(ensemble.domain.member)
-        state["embeddings"] = torch.from_numpy(ensemble.domain.embeddings)
-        state["scores"] = torch.from_numpy(ensemble.calibration.scores).float()
+        told, tensors = records_as_tensors(ensemble.domain, ensemble.calibration)
+        about, state = {**about, **told}, {**state, **tensors}
+    if ensemble.potential is not None:
+        told, tensors = potential_as_tensors(ensemble.potential)
+        about, state = {**about, **told, "format": WITH_POTENTIAL}, {**state, **tensors}
     write_tensors(path, state, about)
 
 
@@ -228,7 +260,7 @@ def load_ensemble(path: str | PathLike[str] | None = None) -> Ensemble:
         path = DEFAULT
     file = tensor_file(path)
     about, state = read_tensors(file)
-    if about.get("format") == FORMAT:
+    if about.get("format") in (FORMAT, WITH_POTENTIAL):
         check_finite(state, file)
         with fitting(file):
             ensemble = _ensemble(about, state)
@@ -261,34 +293,13 @@ def _ensemble(about: dict[str, Any], state: dict[str, Tensor]) -> Ensemble:
     head_of(members[0])
     if shared:
         share_trunk(members)
-    domain, calibration = None, None
+    domain, calibration, potential = None, None, None
     if "records" in about:
-        domain, calibration = _reference(about, rest, members)
+        domain, calibration = read_records(about, rest, members)
+    if ("potential" in about) != (about["format"] == WITH_POTENTIAL):
+        raise ValueError(f"a potential in {FORMAT}, or none in {WITH_POTENTIAL}")
+    if "potential" in about:
+        potential = read_potential(about, rest, members)
     if rest:
         raise ValueError(f"unknown tensor {min(rest)}")
-    return Ensemble(name, config, settings, tuple(members), domain, calibration)
-
-
-def _reference(
-    about: dict[str, Any], rest: dict[str, Tensor], members: Sequence[Model]
-) -> tuple[Domain, Calibration]:
-    """The training records in a file; takes what it uses out of ``rest``."""
-    names = about["records"]
-    offset, slope, reach = (float(about[key]) for key in ("offset", "slope", "reach"))
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise TypeError("records is no list of names")
-    if len(set(names)) < len(names):
-        raise ValueError("two records have one name")
-    if not (0 < offset < np.inf and 0 <= slope < np.inf and 0 <= reach < np.inf):
-        raise ValueError(f"offset {offset}, slope {slope} or reach {reach} is out of range")
-    member, embeddings, scores = (rest.pop(key) for key in ("member", "embeddings", "scores"))
-    width = head_width(members[0])
-    if embeddings.shape != (len(members), len(names), width) or scores.shape != (len(names),):
-        raise ValueError(
-            f"{len(members)} members, {len(names)} records and a head of {width} channels, but "
-            f"embeddings {list(embeddings.shape)} and scores {list(scores.shape)}"
-        )
-    if member.dtype != torch.int64 or (scores < 0).any():
-        raise ValueError("members are not numbered, or scores are negative")
-    domain = Domain(tuple(names), member.numpy(), embeddings.float().numpy())
-    return domain, Calibration(offset, slope, reach, scores.double().numpy(), domain.member)
+    return Ensemble(name, config, settings, tuple(members), domain, calibration, potential)

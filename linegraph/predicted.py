@@ -145,4 +145,5 @@ def barrier_as_dict(barrier: Barrier) -> dict[str, Any]:
         "distance": barrier.distance,
         "outside": barrier.outside,
         "nearest": list(barrier.nearest),
+        "potential_eV": barrier.potential,
     }

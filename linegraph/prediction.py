@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -105,6 +106,49 @@ def predict(
     return prediction
 
 
+def with_potential(
+    prediction: Prediction,
+    potential: Mapping[str, float],
+    *,
+    weights: Weights | None = None,
+    device: str = "auto",
+) -> Prediction:
+    """The same crystal with barriers of a potential beside some of its hops.
+
+    Args:
+        prediction: of :func:`predict`.
+        potential: barriers of a potential's nudged elastic bands in eV, by the label of the hop.
+        weights: what predicted; has learned what such barriers are worth.
+        device: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        InputError: unusable weights or device, a label that no hop has, or what is no barrier.
+    """
+    labels = [row.hop.label for row in prediction.hops]
+    for label in potential:
+        if label not in labels:
+            raise InputError(f"no hop has this label: {', '.join(labels)}", record=repr(label))
+    try:
+        barriers = predict_bands(
+            [row.band for row in prediction.hops],
+            weights=weights,
+            level=prediction.level,
+            threshold=prediction.threshold,
+            device=device,
+            potential=[potential.get(label) for label in labels],
+        )
+    except InputError as error:
+        raise named(error, labels) from None
+    rows = tuple(replace(r, barrier=b) for r, b in zip(prediction.hops, barriers, strict=True))
+    return replace(
+        prediction,
+        hops=rows,
+        percolation=_levels(rows),
+        intervals=_intervals([row.hop for row in rows], barriers),
+        clear=_levels([row for row in rows if not row.blocked]),
+    )
+
+
 def predict_bands(
     bands: Sequence[Any],
     *,
@@ -112,6 +156,7 @@ def predict_bands(
     level: float = LEVEL,
     threshold: float = THRESHOLD,
     device: str = "auto",
+    potential: Sequence[float | None] | None = None,
 ) -> list[Barrier]:
     """Predict the barriers of bands, where the paths are known.
 
@@ -122,16 +167,21 @@ def predict_bands(
         level: between 0 and 1.
         threshold: eV.
         device: auto, cpu, cuda or cuda:N.
+        potential: barriers of a potential's nudged elastic bands in eV, one for each band, None
+            where there is none; of weights that have learned what they are worth.
 
     Returns:
         A barrier for each band, in their order.
 
     Raises:
-        InputError: unusable weights or device, or an unusable band; names its position.
+        InputError: unusable weights or device, an unusable band, or barriers of a potential that
+            are none (:func:`linegraph.nudge.checked_barriers`); names its position.
     """
     ensemble, where = usable_weights(weights), usable_device(device)
     _check(level, threshold)
-    return ensemble.predict(bands, level=level, threshold=threshold, device=where)
+    return ensemble.predict(
+        bands, level=level, threshold=threshold, device=where, potential=potential
+    )
 
 
 def usable_weights(weights: Weights | None) -> Ensemble:

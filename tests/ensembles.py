@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from linegraph.domain import Domain
 from linegraph.embedding import values_and_embeddings
 from linegraph.ensemble import Ensemble, save_ensemble
 from linegraph.intervals import calibrate
+from linegraph.nudge import Nudge, Potential
 from training.bands import Band
 from training.starter import starter_bands
 
@@ -37,6 +39,19 @@ def ensemble_of(bands: list[Band]) -> Ensemble:
     targets = [band.target or 0.0 for band in bands]
     calibration = calibrate(targets, held_out, domain.held_out, of)
     return Ensemble("MODEL-4", CONFIG, {}, tuple(members), domain, calibration)
+
+
+def with_potential(ensemble: Ensemble) -> Ensemble:
+    """The same, and it has learned of a potential from all records but the first.
+
+    A step of a half of the difference, which is never more than 0.15 eV.
+    """
+    assert ensemble.domain is not None
+    member, apart = ensemble.domain.member[1:], ensemble.domain.held_out[1:]
+    errors = np.random.default_rng(1).normal(scale=0.03, size=len(member))
+    calibration = calibrate(0.5 + errors, np.full(len(member), 0.5), apart, member)
+    potential = Potential(Nudge(0.5, 0.3), "m_eV of table.csv", calibration, (0.25, 0.125))
+    return replace(ensemble, potential=potential)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmarks import potential
-from benchmarks.potential import Nudge, best_nudge, nudged
+from benchmarks.potential import nudged
 from training.files import write_csv
 from training.judging.predictions import read_run
 from training.report import PREDICTIONS
@@ -38,17 +38,6 @@ def table_of(tmp_path: Path, values: list[object]) -> Path:
 
 def run(*words: object) -> Result:
     return CliRunner().invoke(potential.main, [str(word) for word in words])
-
-
-def test_a_step_is_limited_and_needs_a_barrier() -> None:
-    given = Nudge(0.5, 0.4)(np.array([1.0, 1.0, 1.0, 1.0]), np.array([1.2, 9.0, 0.0, np.nan]))
-    assert given == pytest.approx([1.1, 1.2, 0.8, 1.0])
-
-
-def test_the_best_step() -> None:
-    # Half of the difference is the truth; beyond 0.2 eV only the absurd one differs.
-    assert best_nudge(TARGET, SAID, POTENTIAL) == Nudge(0.5, 0.2)
-    assert best_nudge(SAID, SAID, POTENTIAL).weight == 0
 
 
 def test_what_is_judged_chooses_nothing(tmp_path: Path) -> None:

@@ -58,8 +58,8 @@ def show_metrics(metrics: dict[str, Any]) -> None:
     from rich.table import Table
 
     table = Table("", "records", "MAE (eV)", "RMSE (eV)", "R2")
-    trivial = metrics.get("trivial", {})
-    rows = [(name, row) for name, row in metrics.items() if name != "trivial"]
+    trivial, potential = metrics.get("trivial", {}), metrics.get("potential")
+    rows = [(name, row) for name, row in metrics.items() if name not in ("trivial", "potential")]
     rows += [(f"guess: {name}", row) for name, row in trivial.items()]
     for name, row in rows:
         r2 = "-" if row["r2"] is None else f"{row['r2']:.3f}"
@@ -67,6 +67,12 @@ def show_metrics(metrics: dict[str, Any]) -> None:
         mae = f"{row['mae']:.3f} ± {row['mae_se']:.3f}"
         table.add_row(name, str(row["n"]), mae, f"{row['rmse']:.3f}", r2 + r2_se)
     Console().print(table)
+    if potential is not None:
+        click.echo(
+            f"beside NEB   MAE {potential['mae_nudged']:.3f} instead of {potential['mae']:.3f} eV "
+            f"on {potential['n']} held-out records, moved by {potential['weight']:g} of what is "
+            f"missing, {potential['limit']:g} eV at most, to barriers of {potential['source']}"
+        )
 
 
 def show_hops(found: FoundHops) -> None:

@@ -29,6 +29,8 @@ from .data import labelled, load_bands
 from .fit import Machine
 from .graphs import GraphSet
 from .judging.predictions import Predictions, read_run
+from .neb.table import NebTable, read_neb
+from .nudging import check_enough, learn_potential
 from .predict import passes
 from .protocols import Protocol
 from .read import BandSet
@@ -54,6 +56,8 @@ def ensemble_of_run(
     data: str | PathLike[str] | BandSet | None = None,
     *,
     out: str | PathLike[str] | None = None,
+    neb: str | PathLike[str] | NebTable | None = None,
+    neb_column: str | None = None,
     device: str = "cpu",
     progress: bool = False,
 ) -> Path:
@@ -63,6 +67,9 @@ def ensemble_of_run(
         folder: of the run; nothing in it changes but the file that is written.
         data: the bands it was trained on; by default those that its ``config.yaml`` names.
         out: the file to write; by default ``model.safetensors`` in the folder.
+        neb: barriers of a potential (:func:`training.neb.table.read_neb`), to learn what they are
+            worth beside the models; by default those that ``config.yaml`` names, if it does.
+        neb_column: of that table.
         device: where to compute.
         progress: show a progress bar.
 
@@ -71,13 +78,16 @@ def ensemble_of_run(
 
     Raises:
         InputError: no run with folds, weights or predictions that are missing or do not belong
-            together, or other data than the run's.
+            together, or other data than the run's; a table with too few of its records.
     """
     folder = Path(folder)
     recorded = _data_of(folder / "config.yaml")
     machine = Machine.usable(Machine(device, progress=progress))
     run = read_run(folder).of("test")
     bands = _bands(recorded, run, data)
+    table = _neb(folder, recorded, neb, neb_column)
+    if table is not None:
+        check_enough(table, bands.bands)
     labels = sorted(set(run.fold), key=lambda label: (len(label), label))
     weights = [load_weights(folder / f"fold-{label}") for label in labels]
     first = weights[0]
@@ -102,6 +112,7 @@ def ensemble_of_run(
         tuple(one.model for one in weights),
         domain,
         calibrate(targets, predicted, domain.held_out, member),
+        None if table is None else learn_potential(table, bands.bands, predicted, domain),
     )
     target = folder / "model.safetensors" if out is None else Path(out)
     with replacing(target) as partial:
@@ -118,6 +129,12 @@ def _data_of(path: Path) -> dict[str, Any]:
         protocol = Protocol(**{key: value for key, value in told.items() if key != "name"})
         recorded = {key: str(config["data"][key]) for key in ("path", "fingerprint")}
         skipped = bool(config["data"].get("skipped"))
+        neb = config.get("neb")
+        if neb is not None:
+            neb = {
+                "path": str(config["neb_path"]),
+                **{k: str(neb[k]) for k in ("column", "sha256")},
+            }
     except FileNotFoundError:
         raise InputError("there is no run", file=path) from None
     except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
@@ -129,7 +146,27 @@ def _data_of(path: Path) -> dict[str, Any]:
             file=path,
             field="protocol",
         )
-    return {**recorded, "skipped": skipped}
+    return {**recorded, "skipped": skipped, "neb": neb}
+
+
+def _neb(
+    folder: Path,
+    recorded: Mapping[str, Any],
+    neb: str | PathLike[str] | NebTable | None,
+    column: str | None,
+) -> NebTable | None:
+    """The barriers of a potential that were given, or those that the run was trained with."""
+    if isinstance(neb, NebTable):
+        return neb
+    if neb is not None:
+        return read_neb(neb, column)
+    told = recorded["neb"]
+    if told is None:
+        return None
+    table = read_neb(told["path"], told["column"])
+    if table.sha256 != told["sha256"]:
+        raise InputError(f"is not the table that {folder} was trained with", file=table.path)
+    return table
 
 
 def _bands(

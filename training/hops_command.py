@@ -85,10 +85,15 @@ def find_hops(
             hops(cell, ion, max_length, empty, symprec, clearance=clearance), start=1
         ):
             band = band_of(cell, hop, min_width, idpp)
-            record = Band(f"{system}_{number}", band, system=system)
+            record = Band(band_name(system, number), band, system=system)
             found.append(FoundHop(hop, record, closest_approach(band)))
     except InputError as error:
         raise error.at(file=path) from None
     if out is not None:
         write_bands(out, [row.band for row in found])
     return FoundHops(found, new)
+
+
+def band_name(formula: str, number: int) -> str:
+    """What the band of a hop is called: the reduced formula, and its place by length from 1."""
+    return f"{formula}_{number}"

@@ -185,6 +185,17 @@ def options(*names: str) -> Any:
             default=0.65,
             help="The probability of a barrier below this is given, eV.",
         ),
+        "neb": click.option(
+            "--neb",
+            type=click.Path(path_type=Path),
+            help="Barriers of a potential for these bands: the folder of a run of `neb`, or a CSV "
+            "file with sys_name and a column of barriers.",
+        ),
+        "neb_column": click.option(
+            "--neb-column",
+            metavar="NAME",
+            help="The column of --neb with the barriers, eV.  [default: barrier_eV]",
+        ),
         "debug": click.option("--debug", is_flag=True, help="Show tracebacks."),
     }
     of_run = [field.name for field in fields(RunOptions)]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 )
 @options(
     "ion", "weights", "max_length", "empty_sites", "find_empty_sites", "min_width", "idpp",
-    "level", "threshold", "device",
+    "level", "threshold", "device", "neb", "neb_column",
 )  # fmt: skip
 def predict(
     files: tuple[Path, ...],
@@ -44,6 +44,8 @@ def predict(
     json: Path | None,
     csv: Path | None,
     html: Path | None,
+    neb: Path | None,
+    neb_column: str | None,
     debug: bool,
     **how: Any,
 ) -> None:
@@ -51,11 +53,14 @@ def predict(
 
     FILES are crystals (CIF, POSCAR, ...), whose hops are found as `hops` does, bands (structure
     files whose atoms 0 to 4 are the five images of the ion), or data sets of bands as for --data.
+    With --neb, barriers are moved towards those of a potential.
     """
     from linegraph.errors import InputError
     from linegraph.prediction import usable_weights
 
-    from .predict_files import BandFile, CrystalFile, predict_files
+    from .neb.table import given_table
+    from .nudging import no_barrier
+    from .predict_files import BandFile, CrystalFile, barriers_in, predict_files
     from .predict_output import Output, write_predictions
     from .viewer.scene import check_plotly
 
@@ -64,11 +69,12 @@ def predict(
             raise InputError("cannot be written (no such folder)", file=path)
     if html is not None:
         check_plotly()
+    table = given_table(neb, neb_column)
     ensemble = usable_weights(weights)
     how["empty_sites"] = how["empty_sites"] or None
     output = Output(ensemble, level, threshold)
     found = []
-    settings = {"kind": kind, "level": level, "threshold": threshold, **how}
+    settings = {"kind": kind, "level": level, "threshold": threshold, "neb": table, **how}
     try:
         for one in predict_files(files, ensemble, **settings):
             found.append(one)
@@ -79,6 +85,9 @@ def predict(
         bands = [one for one in found if isinstance(one, BandFile)]
         if bands:
             output.bands(bands)
+        barriers = [barrier for one in found for barrier in barriers_in(one)]
+        if barriers and table is not None:
+            output.beside(barriers, table)
         failed = sum(isinstance(one, InputError) for one in found)
         if failed < len(found):
             output.uncalibrated()
@@ -88,6 +97,8 @@ def predict(
     for path in (json, csv, html):
         if path is not None:
             click.echo(f"written to   {path}")
+    if barriers and table is not None and all(one.potential is None for one in barriers):
+        raise no_barrier(table, len(barriers))
     if failed:
         raise click.exceptions.Exit(2)
 

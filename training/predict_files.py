@@ -23,12 +23,15 @@ from linegraph.prediction import (
     predict,
     predict_bands,
     usable_weights,
+    with_potential,
 )
 from linegraph.structure import Cell
 from linegraph.supercell import MIN_WIDTH
 
 from .bands import Band
 from .data import hop_length, ion_of
+from .neb.hops import barriers_of_hops
+from .neb.table import NebTable, given_table
 from .structures import Kind, read_given
 
 
@@ -94,6 +97,8 @@ def predict_files(
     level: float = LEVEL,
     threshold: float = THRESHOLD,
     device: str = "auto",
+    neb: str | PathLike[str] | NebTable | None = None,
+    neb_column: str | None = None,
 ) -> Iterator[CrystalFile | BandFile | InputError]:
     """Predict the barriers of what files hold.
 
@@ -110,16 +115,25 @@ def predict_files(
         level: of the intervals.
         threshold: eV.
         device: auto, cpu, cuda or cuda:N.
+        neb: barriers of a potential (:func:`training.neb.table.read_neb`) that ours are moved
+            towards; those of hops that are not in it are as without. Bands have the names of their
+            data set; those of a structure file that of the file, with its ending or without; hops
+            of a crystal those that the command ``hops`` gives their bands
+            (:func:`training.neb.hops.barriers_of_hops`).
+        neb_column: of that table.
 
     Yields:
         For each file in turn what was predicted, or what is wrong with it, naming the file.
 
     Raises:
-        InputError: unusable weights or device, or the finder of empty sites is missing.
+        InputError: unusable weights, device or table, or the finder of empty sites is missing.
     """
     if find_empty_sites:
         load_finder()
     ensemble, device = usable_weights(weights), usable_device(device)
+    table = neb if isinstance(neb, NebTable) else given_table(neb, neb_column)
+    if table is not None:
+        predict_bands([], weights=ensemble, level=level, threshold=threshold, potential=[])
     for path in map(Path, files):
         try:
             given = read_given(path, kind, ion)
@@ -137,20 +151,34 @@ def predict_files(
                     threshold=threshold,
                     device=device,
                 )
+                if table is not None and (beside := barriers_of_hops(prediction, table)):
+                    prediction = with_potential(prediction, beside, weights=ensemble, device=device)
                 yield CrystalFile(path, prediction)
             else:
-                yield BandFile(path, given, _barriers(given, ensemble, level, threshold, device))
+                how = {"level": level, "threshold": threshold, "device": device}
+                potential = None if table is None else _beside(path, given, table)
+                yield BandFile(path, given, _barriers(given, ensemble, potential=potential, **how))
         except InputError as error:
             yield error.at(file=path)
 
 
-def _barriers(
-    bands: list[Band], weights: Weights, level: float, threshold: float, device: str
-) -> list[Barrier]:
-    cells = [band.cell for band in bands]
+def barriers_in(found: CrystalFile | BandFile | InputError) -> list[Barrier]:
+    """All barriers that were predicted of what is in a file."""
+    if isinstance(found, CrystalFile):
+        return [row.barrier for row in found.prediction.hops]
+    return found.barriers if isinstance(found, BandFile) else []
+
+
+def _beside(path: Path, bands: list[Band], table: NebTable) -> list[float | None]:
+    """The barriers of a potential: of the bands of a data set, or of one in a structure file."""
+    if [band.name for band in bands] != [str(path)]:
+        return table.of([band.name for band in bands])
+    found = table.of([str(path), path.name, path.stem])
+    return [next((barrier for barrier in found if barrier is not None), None)]
+
+
+def _barriers(bands: list[Band], weights: Weights, **how: Any) -> list[Barrier]:
     try:
-        return predict_bands(
-            cells, weights=weights, level=level, threshold=threshold, device=device
-        )
+        return predict_bands([band.cell for band in bands], weights=weights, **how)
     except InputError as error:
         raise named(error, [band.name for band in bands]) from None

@@ -19,17 +19,21 @@ from linegraph.predicted import TOO_CLOSE, Prediction
 
 from .data import hop_length, ion_of
 from .files import write_csv, write_json
+from .neb.table import NebTable
 from .predict_files import BandFile, CrystalFile
 
 #: Columns of the table for machines: a row for each hop of a crystal, and for each band.
 COLUMNS = (
     "file", "kind", "compound", "ion", "hop", "length_A", "multiplicity", "closest_approach_A",
     "barrier_eV", "low_eV", "high_eV", "level", "probability_below_threshold", "threshold_eV",
-    "distance", "outside", "nearest",
+    "distance", "outside", "nearest", "potential_eV",
 )  # fmt: skip
 
 #: Marks of what is to be taken with care.
 OUTSIDE, BLOCKED = "*", "!"
+
+#: Above the barriers of a potential.
+NEB = "NEB (eV)"
 
 #: So many are named one by one, the rest is counted.
 _NAMED = 5
@@ -59,6 +63,7 @@ class Output:
         # Lines of a terminal have an end, those of a pipe or a file have none.
         self._console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
         self._calibrated = ensemble.calibrated
+        self._potential = ensemble.potential
         self._columns = ["barrier (eV)"]
         if ensemble.calibrated:
             self._columns += [f"{100 * level:.3g} % interval", f"P(< {threshold:g} eV)"]
@@ -98,6 +103,18 @@ class Output:
         for line in far_away([(band.name, barrier) for band, barrier in every]):
             self._say(line)
 
+    def beside(self, found: Sequence[Barrier], neb: NebTable) -> None:
+        """How many hops have a barrier of a potential, and what it was learned to be worth."""
+        count = sum(barrier.potential is not None for barrier in found)
+        left_out = f"; {neb.left_out_in_words}" if neb.left_out else ""
+        self._say(f"NEB: barriers of {neb.source} for {count} of {len(found)} hops{left_out}")
+        if self._potential is not None and count:
+            before, after = self._potential.mae
+            self._say(
+                f"NEB: what these are worth was learned with barriers of {self._potential.source} "
+                f"(held out, an MAE of {after:.3f} instead of {before:.3f} eV)"
+            )
+
     def uncalibrated(self) -> None:
         """Say why there are no intervals, if there are none."""
         if not self._calibrated:
@@ -106,11 +123,15 @@ class Output:
     def _table(self, columns: tuple[str, ...], rows: Sequence[_Row]) -> None:
         table = Table()
         marked = any(row.marks for row in rows)
+        beside = any(row.barrier.potential is not None for row in rows)
+        if beside:
+            columns = (*columns, NEB)
         for number, column in enumerate((*columns, *self._columns, *([""] if marked else []))):
             # Names are what the rest is about: folded rather than cut where the line is short.
             table.add_column(column, overflow="fold", no_wrap=number > 0)
         for row in rows:
-            cells = [*row.cells, f"{row.barrier.value:.3f}"]
+            cells = [*row.cells, *[potential_text(row.barrier)] * beside]
+            cells.append(f"{row.barrier.value:.3f}")
             if self._calibrated:
                 cells += [interval_text(row.barrier), percent_text(row.barrier.below)]
             table.add_row(*map(Text, (*cells, row.marks) if marked else cells))
@@ -225,6 +246,11 @@ def interval_text(barrier: Barrier) -> str:
     if barrier.low is None or barrier.high is None:
         return "-"
     return f"{rounded(barrier.low)} to {rounded(barrier.high)}"
+
+
+def potential_text(barrier: Barrier) -> str:
+    """The barrier of a potential in eV, or a dash."""
+    return "-" if barrier.potential is None else f"{barrier.potential:.3f}"
 
 
 def percent_text(share: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -18,11 +19,13 @@ from linegraph.prediction import named
 from .batches import as_tensor
 from .data import labelled, load_bands, one_path_each
 from .ensembles import ensemble_of_run, makes_an_ensemble
-from .files import new_run_folder
+from .files import new_run_folder, write_json
 from .fit import Machine, barrier_task, fit
 from .graphs import GraphSet
 from .grown import grow_parts
 from .judge import Answer, judge
+from .neb.table import NebTable, given_table
+from .nudging import barriers_beside, check_enough
 from .predict import predict
 from .protocols import Part, Protocol, parts_of
 from .ranks import here, same
@@ -46,6 +49,8 @@ def train(
     data: str | PathLike[str] | None = None,
     init: str | PathLike[str] | None = None,
     protocol: Protocol | None = None,
+    neb: str | PathLike[str] | None = None,
+    neb_column: str | None = None,
     skip_bad: bool = False,
     resume: bool = False,
     machine: Machine | None = None,
@@ -65,6 +70,10 @@ def train(
         init: weights to start from, a run folder or a safetensors file: of a pre-training, or of
             another barrier model. None for a start from scratch.
         protocol: how to judge; by default a single run with the recipe's split.
+        neb: barriers of a potential (:func:`training.neb.table.read_neb`). The predictor that is
+            made of the run learns what they are worth beside its models; these learn nothing of
+            them.
+        neb_column: of that table.
         skip_bad: leave out records that cannot be used.
         resume: go on with a run that was interrupted.
         machine: where to compute.
@@ -73,7 +82,8 @@ def train(
         The contents of ``metrics.json``; nothing in processes besides the first.
 
     Raises:
-        InputError: unusable data, settings or weights, or a run folder that exists.
+        InputError: unusable data, settings or weights, a run folder that exists, or barriers of a
+            potential where no predictor is made, or of too few records.
     """
     machine = Machine.usable(machine)
     if recipe.model == "MPT":
@@ -84,6 +94,8 @@ def train(
         bands = one_path_each(bands)
     protocol = replace(protocol or Protocol(), split=recipe.split)
     parts = parts_of(bands, protocol, seed=recipe.seed, val=recipe.val, test=recipe.test)
+    names = [band.name for band in bands.bands]
+    table = _neb_table(neb, neb_column, bands, protocol)
     model = linegraph.build_model(recipe.model, **recipe.model_config)
     folder = Path(same(str(out)))
     graphs = start_run(
@@ -97,15 +109,18 @@ def train(
         same={
             "protocol": protocol.as_dict(),
             "init": None if start is None else start.fingerprint,
+            "neb": None if table is None else table.as_dict(names),
         },
-        notes={"init_path": None if start is None else str(start.path)},
+        notes={
+            "init_path": None if start is None else str(start.path),
+            "neb_path": None if table is None else str(table.path),
+        },
     )
     if start is not None:
         apply_start(model, start, recipe)
         # Without a start, every part of the run draws a trunk of its own.
         graphs = with_vectors(graphs, model, recipe, machine)
     targets = as_tensor([band.target for band in bands.bands])
-    names = [band.name for band in bands.bands]
     job = _Job(recipe, protocol, names, targets, graphs, start, machine, resume)
     if not here().first:
         for part in parts:
@@ -114,8 +129,30 @@ def train(
     several = f", {protocol.name}" if len(parts) > 1 else ""
     metrics = judge(folder, f"{recipe.model}{several}", bands, parts, job.answer)
     if makes_an_ensemble(protocol):
-        ensemble_of_run(folder, bands, device=machine.device, progress=machine.progress)
+        file = ensemble_of_run(
+            folder, bands, neb=table, device=machine.device, progress=machine.progress
+        )
+        if potential := load_ensemble(file).potential:
+            metrics["potential"] = potential.figures()
+            write_json(folder / "metrics.json", metrics)
     return metrics
+
+
+def _neb_table(
+    neb: str | PathLike[str] | None, column: str | None, bands: BandSet, protocol: Protocol
+) -> NebTable | None:
+    """Barriers of a potential from which a run can learn."""
+    table = given_table(neb, column)
+    if table is None:
+        return None
+    if not makes_an_ensemble(protocol):
+        raise InputError(
+            f"{protocol.name}: what a potential's barriers are worth is learned from records that "
+            "are held out once each (--folds without --repeats or --train-fraction)",
+            field="neb",
+        )
+    check_enough(table, bands.bands)
+    return table
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +218,8 @@ def evaluate(
     data: str | PathLike[str] | None,
     out: str | PathLike[str],
     *,
+    neb: str | PathLike[str] | None = None,
+    neb_column: str | None = None,
     skip_bad: bool = False,
     machine: Machine | None = None,
 ) -> dict[str, Any]:
@@ -193,6 +232,9 @@ def evaluate(
         weights: a run folder or a safetensors file.
         data: a file or folder of bands; the starter set if None.
         out: folder for ``predictions.csv``, ``metrics.json`` and ``parity.png``.
+        neb: barriers of a potential to predict beside (:func:`training.neb.table.read_neb`); of
+            weights that have learned what these are worth.
+        neb_column: of that table.
         skip_bad: leave out records that cannot be used.
         machine: where to compute.
 
@@ -200,14 +242,18 @@ def evaluate(
         The contents of ``metrics.json``: nothing if no record has a target.
 
     Raises:
-        InputError: unusable weights or data, or an output folder that exists.
+        InputError: unusable weights or data, an output folder that exists, or barriers of a
+            potential that are of no use here.
     """
     machine = Machine.usable(machine)
     ensemble = load_ensemble(weights)
     bands = load_bands(data, skip_bad=skip_bad)
+    beside = None
+    if (table := given_table(neb, neb_column)) is not None:
+        beside = barriers_beside(table, ensemble, bands)
     folder = new_run_folder(out)
     if ensemble.calibrated or len(ensemble.members) > 1:
-        rows = _of_all_members(ensemble, bands, machine)
+        rows = _of_all_members(ensemble, bands, machine, beside)
     else:
         graphs = graphs_of(source_of(bands), ensemble.views, ensemble.graph_settings, machine)
         values = predict(ensemble.members[0], graphs, device=machine.device)
@@ -216,11 +262,16 @@ def evaluate(
     return write_rows(folder, f"{ensemble.name} on {bands.path.name}", rows)
 
 
-def _of_all_members(ensemble: Ensemble, bands: BandSet, machine: Machine) -> list[Row]:
+def _of_all_members(
+    ensemble: Ensemble,
+    bands: BandSet,
+    machine: Machine,
+    beside: Sequence[float | None] | None,
+) -> list[Row]:
     """What several models say together, and half the width of their intervals if they have any."""
     cells = [band.cell for band in bands.bands]
     try:
-        said = ensemble.predict(cells, level=ONE_SIGMA, device=machine.device)
+        said = ensemble.predict(cells, level=ONE_SIGMA, device=machine.device, potential=beside)
     except InputError as error:
         raise named(error, [band.name for band in bands.bands]).at(file=bands.path) from None
     rows = []

@@ -67,7 +67,8 @@ def test_train_and_pretrain_share_their_options() -> None:
         "--workers", "--debug",
     }  # fmt: skip
     assert set(options["train"]) - set(options["pretrain"]) == {
-        "--init", "--folds", "--leave-out", "--repeats", "--train-fraction",
+        "--init", "--folds", "--leave-out", "--repeats", "--train-fraction", "--neb",
+        "--neb-column",
     }  # fmt: skip
     assert set(options["pretrain"]) - set(options["train"]) == {"--drop", "--strict-split"}
 

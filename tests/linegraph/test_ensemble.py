@@ -218,7 +218,7 @@ def test_single_model_is_an_ensemble_of_one(tmp_path: Path) -> None:
     found = load_ensemble(tmp_path)
     assert (found.records, found.calibrated, len(found.members)) == (0, False, 1)
     assert [b.value for b in found.predict(NEW)] == pytest.approx(seen(model, NEW)[0], abs=1e-6)
-    assert found.predict(NEW)[0][1:] == (None, None, None, None, 0.65, None, ())
+    assert found.predict(NEW)[0][1:] == (None, None, None, None, 0.65, None, (), None)
 
 
 def test_default_weights(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

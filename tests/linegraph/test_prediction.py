@@ -59,7 +59,9 @@ class ByLength(Ensemble):
         level: float = 0.9,
         threshold: float = 0.65,
         device: str = "cpu",
+        potential: Sequence[float | None] | None = None,
     ) -> list[Barrier]:
+        assert potential is None
         self.asked.append((level, threshold, device))
         return [self.of(band, level, threshold) for band in bands]
 

@@ -26,6 +26,9 @@ _CLIMB_BELOW = 0.5
 #: Ends whose ions are nearer to each other than this (Å) have relaxed into one site.
 _ONE_SITE = 0.5
 
+#: The remark on such ends. Nothing is left of the hop, and the barrier is not its own.
+NO_HOP = "both ends relaxed into one site"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -218,7 +221,7 @@ def _remarks(images: list[Any], settings: Settings, result: Result) -> list[str]
     joined = first.copy()
     joined.append(last[0])
     if settings.relax and joined.get_distance(0, -1, mic=True) < _ONE_SITE:
-        remarks.append("both ends relaxed into one site")
+        remarks.append(NO_HOP)
     return remarks
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from linegraph.errors import InputError, shortened
 from linegraph.regular import read_text
 from training.bands import IMAGES, Band
-from training.data import ion_of
+from training.data import hop_length, ion_of
 from training.files import write_csv, write_json
 from training.report import Row, write_rows
 
@@ -24,7 +24,7 @@ RECORDS = "records"
 
 #: Columns of ``barriers.csv``; energies along the band are relative to the initial image.
 BARRIERS = (
-    "sys_name", "class", "ion", "atoms", "target_eV", "barrier_eV", "backward_eV",
+    "sys_name", "class", "ion", "atoms", "target_eV", "length_A", "barrier_eV", "backward_eV",
     "from_lowest_eV", "converged", "initial_converged", "final_converged", "band_converged",
     "evaluations", "steps", "cpu_s", "wall_s", "force_eV_A", "end_force_eV_A", "energies_eV",
     "initial_energy_eV", "calculator", "version", "note",
@@ -157,7 +157,8 @@ def _row(band: Band, result: Result, potential: str, version: str) -> tuple[obje
     ends: Sequence[bool | None] = result.ends_converged or (None, None)
     start = result.energies[0]
     return (
-        *_facts(band), _round(result.forward), _round(result.backward), _round(result.from_lowest),
+        *_facts(band), hop_length(band),
+        _round(result.forward), _round(result.backward), _round(result.from_lowest),
         result.converged, *ends, result.band_converged, result.evaluations, result.steps,
         result.cpu_s, result.wall_s, _round(result.force), _round(result.end_force),
         " ".join(f"{energy - start:.6f}" for energy in result.energies), _round(start),

@@ -15,7 +15,7 @@ from linegraph.prediction import LEVEL, THRESHOLD
 
 from ..files import write_text
 from ..judging.page import Grid
-from ..predict_files import BandFile, CrystalFile
+from ..predict_files import BandFile, CrystalFile, barriers_in
 from ..predict_output import cautions, far_away
 from .ladder import ROW, WIDTH, Ladder, ladder
 from .network import Network, network_of
@@ -123,6 +123,7 @@ def write_page(
         band_cautions=far_away([(band.name, barrier) for band, barrier in pairs], _REST),
         single=[str(file.path) for file in bands if file.single],
         failures=failure_grid(failures) if failures else None,
+        beside=any(b.potential is not None for one in found for b in barriers_in(one)),
         drawing={"width": WIDTH, "row": ROW},
         plotly=get_plotlyjs() if any(part.scene for part in crystals) else "",
     )

@@ -13,24 +13,27 @@ from linegraph.predicted import Prediction
 from ..data import hop_length, ion_of
 from ..judging.page import NONE, Grid
 from ..predict_files import BandFile
-from ..predict_output import interval_text, mark_of, percent_text
+from ..predict_output import NEB, interval_text, mark_of, percent_text, potential_text
 from .wording import blocked_mark, directions
 
 
 def hop_grid(prediction: Prediction) -> Grid:
-    """A row for each hop: its barrier, and what to think of it."""
+    """A row for each hop: its barrier, and what to think of it; a potential's beside it."""
+    beside = any(row.barrier.potential is not None for row in prediction.hops)
     rows = [
         [
             row.hop.label,
             f"{row.hop.length:.3f}",
             str(row.hop.multiplicity),
+            *[potential_text(row.barrier)] * beside,
             *_numbers(row.barrier, prediction.model.calibrated),
             mark_of(row.barrier) + blocked_mark(row),
         ]
         for row in prediction.hops
     ]
     shown = _columns(prediction.level, prediction.threshold, prediction.model.calibrated)
-    return Grid(["hop", "length (Å)", "per cell", *shown, "marks"], rows, "Distinct hops")
+    columns = ["hop", "length (Å)", "per cell", *[NEB] * beside, *shown, "marks"]
+    return Grid(columns, rows, "Distinct hops")
 
 
 def place_grid(prediction: Prediction) -> Grid:
@@ -73,13 +76,15 @@ def level_grid(prediction: Prediction) -> Grid:
 
 
 def band_grid(found: Sequence[BandFile], level: float, threshold: float, calibrated: bool) -> Grid:
-    """A row for each ready band."""
+    """A row for each ready band; barriers of a potential beside ours, where there are any."""
+    beside = any(barrier.potential is not None for file in found for barrier in file.barriers)
     rows = [
         [
             band.name,
             str(file.path),
             ion_of(band),
             f"{hop_length(band):.3f}",
+            *[potential_text(barrier)] * beside,
             *_numbers(barrier, calibrated),
             mark_of(barrier),
             *_likeness(barrier),
@@ -88,7 +93,7 @@ def band_grid(found: Sequence[BandFile], level: float, threshold: float, calibra
         for band, barrier in zip(file.bands, file.barriers, strict=True)
     ]
     shown = _columns(level, threshold, calibrated)
-    columns = ["band", "file", "ion", "length (Å)", *shown, "marks", "distance",
+    columns = ["band", "file", "ion", "length (Å)", *[NEB] * beside, *shown, "marks", "distance",
                "nearest training records"]  # fmt: skip
     return Grid(columns, rows, names=2)
 
