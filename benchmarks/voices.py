@@ -84,11 +84,10 @@ def spoken(table: Predictions, bands: BandSet) -> dict[str, Predictions]:
         graphs = graphs_of(source_of(some), model.views, settings, Machine(progress=False))
         shares = model.tree_share, model.machine_share
         for part, views in passes(graphs, range(len(rows)), torch.device("cpu")):
-            batch = model.prepared(views)
             for voice, own in VOICES.items():
                 model.tree_share, model.machine_share = own or shares
                 with torch.inference_mode():
-                    out = model(batch).tolist()
+                    out = model(views).tolist()
                 values[voice][[rows[i] for i in part]] = out
     return {voice: replace(table, name=voice, prediction=value) for voice, value in values.items()}
 

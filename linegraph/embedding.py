@@ -41,29 +41,14 @@ def said_by_all(
     """What several models say of a batch (:func:`values_and_embeddings`).
 
     Args:
-        members: models of barriers; what all have of one trunk is computed once.
+        members: models of barriers.
         batch: batched graphs by view, on their device.
 
     Returns:
         ``[k, B]`` barriers in eV and ``[k, B, H]`` what goes into the heads.
     """
-    if have_one_trunk(members):
-        batch = members[0].prepared(batch)
     said = [values_and_embeddings(member, batch) for member in members]
     return np.stack([values for values, _ in said]), np.stack([vectors for _, vectors in said])
-
-
-def have_one_trunk(members: Sequence[Model]) -> bool:
-    """Whether all have the same trunk, and not only trunks alike."""
-    return len({id(getattr(member, "trunk", member)) for member in members}) == 1
-
-
-def share_trunk(members: Sequence[Model]) -> None:
-    """Give all the trunk of the first, if theirs are alike to the bit."""
-    first, *others = (member.trunk.state_dict() for member in members)
-    if all(torch.equal(other[key], tensor) for other in others for key, tensor in first.items()):
-        for member in members:
-            member.trunk = members[0].trunk
 
 
 def head_of(member: Model) -> nn.Module:

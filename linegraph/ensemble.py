@@ -16,7 +16,7 @@ from torch_geometric.data import Batch
 from .barrier import Barrier
 from .devices import usable_device
 from .domain import Domain
-from .embedding import have_one_trunk, head_of, said_by_all, share_trunk
+from .embedding import head_of, said_by_all
 from .errors import InputError
 from .graph import CrystalGraph
 from .intervals import Calibration
@@ -42,14 +42,14 @@ __all__ = ["Barrier", "Ensemble", "load_ensemble", "save_ensemble"]
 #: leave it out.
 FORMAT, WITH_POTENTIAL = f"{ENSEMBLE}1", f"{ENSEMBLE}2"
 
-#: What the names of tensors begin with that all members have in common.
-COMMON = "common."
-
 #: The weights that come with the package.
 DEFAULT = Path(__file__).parent / "data" / "barrier.safetensors"
 
 #: Bond pairs in one forward pass: no gradients are kept, so this is a matter of speed, not memory.
 BUDGET = 200_000
+
+#: Bands in one: graphs of paths have no bond pairs.
+MOST = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +171,7 @@ class Ensemble:
             except InputError as error:
                 raise error.at(record=position) from None
             triplets = sum(graph.num_triplets for graph in graphs.values())
-            if batch and size + triplets > BUDGET:
+            if batch and (size + triplets > BUDGET or len(batch) == MOST):
                 yield batch
                 batch, size = [], 0
             batch.append(graphs)
@@ -216,12 +216,10 @@ def save_ensemble(path: str | PathLike[str], ensemble: Ensemble) -> None:
         ensemble: what to write; weights are stored as float32.
     """
     state: dict[str, Tensor] = {}
-    one_trunk = len(ensemble.members) > 1 and have_one_trunk(ensemble.members)
     for k, member in enumerate(ensemble.members):
         for key, tensor in member.state_dict().items():
             whole = tensor.float() if tensor.is_floating_point() else tensor
-            common = one_trunk and key.startswith("trunk.")
-            state[f"{COMMON}{key}" if common else f"members.{k}.{key}"] = whole
+            state[f"members.{k}.{key}"] = whole
     about: dict[str, Any] = {
         "format": FORMAT,
         "name": ensemble.name,
@@ -280,8 +278,6 @@ def _ensemble(about: dict[str, Any], state: dict[str, Tensor]) -> Ensemble:
     """Of what is in a file; anything that does not fit raises."""
     name, config, settings = about["name"], about["config"], about["graph_settings"]
     rest = dict(state)
-    common = {key: rest.pop(key) for key in state if key.startswith(COMMON)}
-    shared = {key.removeprefix(COMMON): tensor for key, tensor in common.items()}
     members: list[Model] = []
     if about["members"] < 1:
         raise ValueError("no members")
@@ -289,10 +285,8 @@ def _ensemble(about: dict[str, Any], state: dict[str, Tensor]) -> Ensemble:
         prefix = f"members.{k}."
         own = {key: rest.pop(key) for key in state if key.startswith(prefix)}
         weights = {key.removeprefix(prefix): tensor for key, tensor in own.items()}
-        members.append(model_of(name, config, settings, {**shared, **weights}))
+        members.append(model_of(name, config, settings, weights))
     head_of(members[0])
-    if shared:
-        share_trunk(members)
     domain, calibration, potential = None, None, None
     if "records" in about:
         domain, calibration = read_records(about, rest, members)

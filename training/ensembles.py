@@ -18,7 +18,7 @@ from rich.progress import Progress
 
 from linegraph.devices import usable_device
 from linegraph.domain import Domain
-from linegraph.embedding import said_by_all, share_trunk
+from linegraph.embedding import said_by_all
 from linegraph.ensemble import Ensemble, save_ensemble
 from linegraph.errors import InputError
 from linegraph.intervals import calibrate
@@ -199,7 +199,6 @@ def _seen_by_all(
     count = len(graphs.graphs)
     where = usable_device(machine.device)
     models = [one.model.to(where) for one in weights]
-    share_trunk(models)
     values: dict[int, NDArray[np.float64]] = {}
     embeddings: dict[int, NDArray[np.float32]] = {}
     with Progress(transient=True, disable=not machine.progress) as bar:

@@ -1,4 +1,4 @@
-"""The parts of BAND-1 that are not trained by gradients: trees, kernel machine, scales."""
+"""The parts of BAND-1 that are not trained by gradients: trees and kernel machine."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ from .graphs import GraphSet
 from .kernel_machine import fit_machine
 from .roots import signed_root
 
-#: Added to the widths of vectors: a channel that is the same everywhere says nothing.
-LEAST_WIDTH = 1e-3
-
 
 def grow_parts(
     model: BandModel, graphs: GraphSet, targets: Tensor, positions: Sequence[int], seed: int
@@ -25,15 +22,13 @@ def grow_parts(
     """Make a model ready for training: what else there is in it has learned, once and for all.
 
     Args:
-        model: its forest and kernel machine are replaced, and ``mean`` and ``width`` are set.
-        graphs: of all records, with the view ``path``; the scales are those of its ``vectors``,
-            and stay as they are where there are none.
+        model: its forest and kernel machine are replaced.
+        graphs: of all records, with the view ``path``.
         targets: of all records, eV.
         positions: of the training records.
         seed: of all random choices.
     """
-    paths = [graphs.graphs[position]["path"] for position in positions]
-    features = torch.cat([path["features"] for path in paths])
+    features = torch.cat([graphs.graphs[position]["path"]["features"] for position in positions])
     # Most barriers are those of symmetric hops: either way is a record to learn from.
     both = torch.cat([features, reversed_features(features)]).numpy()
     roots = signed_root(targets[list(positions)].double().repeat(2).numpy())
@@ -42,7 +37,3 @@ def grow_parts(
     forest.load_state_dict(grown.state_dict())
     fitted = fit_machine(both, roots, machine.supports, seed)
     machine.load_state_dict(fitted.state_dict())
-    if "vectors" in paths[0]:
-        vectors = torch.cat([path["vectors"] for path in paths])
-        model.mean.copy_(vectors.mean(0))
-        model.width.copy_(vectors.std(0, correction=0) + LEAST_WIDTH)

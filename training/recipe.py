@@ -45,15 +45,16 @@ class Recipe:
         summary: one line for the list of recipes.
         model: name for :func:`linegraph.build_model`.
         hidden: width of all features.
-        alignn_layers: layers over angles and bonds.
+        alignn_layers: layers over angles and bonds; BAND-1 has none, like the next two.
         conv_layers: layers over bonds only, after them.
         embedding: width between basis and hidden features.
         head: width inside the head.
+        networks: of BAND-1.
         trees: of BAND-1.
         leaves: of each of them, at most.
         supports: records that its kernel machine compares with, at most.
         tree_share: of all trees together in the barrier that BAND-1 says.
-        machine_share: of the kernel machine; the rest is the network's.
+        machine_share: of the kernel machine; the rest is that of the networks.
         canonical: edge list of the SCRATCH models instead of the published default.
         max_neighbors: the neighbour whose shell is the last one bonded.
         shell_tol: width of a neighbour shell, Å.
@@ -102,11 +103,12 @@ class Recipe:
     conv_layers: int = 4
     embedding: int = 64
     head: int = 128
+    networks: int = 3
     trees: int = 100
     leaves: int = 512
     supports: int = 1024
-    tree_share: float = 0.3
-    machine_share: float = 0.3
+    tree_share: float = 0.25
+    machine_share: float = 0.25
     canonical: bool = False
     max_neighbors: int = 12
     shell_tol: float = 1e-3
@@ -148,9 +150,11 @@ class Recipe:
     @property
     def model_config(self) -> dict[str, Any]:
         """Arguments of :func:`linegraph.build_model`."""
-        names = ["hidden", "alignn_layers", "conv_layers", "embedding", "head"]
+        names = ["hidden", "head"]
         if self.model == "BAND-1":
-            names += ["trees", "leaves", "supports", "tree_share", "machine_share"]
+            names += ["networks", "trees", "leaves", "supports", "tree_share", "machine_share"]
+        else:
+            names += ["alignn_layers", "conv_layers", "embedding"]
         return {name: getattr(self, name) for name in names}
 
     @property

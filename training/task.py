@@ -185,7 +185,11 @@ class Task(L.LightningModule):
 
 
 class BarrierTask(Task):
-    """Fit a model to migration barriers: ``[B]`` outputs in eV."""
+    """Fit a model to migration barriers: ``[B]`` outputs in eV.
+
+    Of a model that says several while it learns, ``[B, K]``, each learns by itself, and what is
+    reported is their mean.
+    """
 
     unit = "eV"
 
@@ -195,11 +199,13 @@ class BarrierTask(Task):
         self.train_mae, self.val_mae = MeanAbsoluteError(), MeanAbsoluteError()
 
     def loss_of(self, out: Tensor, part: Part) -> Tensor:
-        loss: Tensor = self.criterion(out, part["target"], HUBER_DELTA)
-        return loss.sum()
+        every = out.view(len(out), -1)
+        target = part["target"][:, None].expand_as(every)
+        loss: Tensor = self.criterion(every, target, HUBER_DELTA)
+        return loss.mean(1).sum()
 
     def note(self, stage: str, out: Tensor, part: Part) -> None:
-        self._metric(stage).update(out, part["target"])
+        self._metric(stage).update(out.view(len(out), -1).mean(1), part["target"])
 
     def report(self, stage: str) -> None:
         self.log(f"{stage}_mae", self._metric(stage), on_step=False, on_epoch=True)

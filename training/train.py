@@ -34,8 +34,7 @@ from .recipe import Recipe
 from .report import Row, write_rows
 from .runs import graphs_of, source_of, start_run, write_skipped
 from .task import Task
-from .transfer import Start, apply_start, read_start
-from .vectors import with_vectors
+from .transfer import Start, read_start
 
 #: How often a normal distribution is within one standard deviation.
 ONE_SIGMA = 0.6827
@@ -116,10 +115,6 @@ def train(
             "neb_path": None if table is None else str(table.path),
         },
     )
-    if start is not None:
-        apply_start(model, start, recipe)
-        # Without a start, every part of the run draws a trunk of its own.
-        graphs = with_vectors(graphs, model, recipe, machine)
     targets = as_tensor([band.target for band in bands.bands])
     job = _Job(recipe, protocol, names, targets, graphs, start, machine, resume)
     if not here().first:

@@ -50,6 +50,12 @@ def read_start(path: str | PathLike[str] | None, recipe: Recipe) -> Start | None
                 "scratch with --set pretrained=false"
             )
         return None
+    if recipe.model == "BAND-1" and recipe.new_head:
+        raise InputError(
+            "BAND-1 has no trunk that could come from other weights: leave out --init, or go on "
+            "with another BAND-1 with --set new_head=false",
+            field="init",
+        )
     weights = load_weights(path)
     file = Path(path) / "model.safetensors" if Path(path).is_dir() else Path(path)
     _check_same(weights, recipe, file)

@@ -13,17 +13,11 @@ class Model(nn.Module):
 
     Attributes:
         views: names for :func:`linegraph.views`, in the order the model reads them.
-        trunk: what describes atoms.
         head: from a vector to a barrier; models of properties have ``heads`` instead.
     """
 
     views: tuple[str, ...]
-    trunk: Any
     head: Any
-
-    def prepared(self, batch: Any) -> Any:
-        """A batch with what models that have the same trunk need compute only once."""
-        return batch
 
     def center(self, value: float) -> None:
         """Let a model with a head start at a value instead of near zero."""

@@ -17,14 +17,13 @@ from ..nn import (
     KernelMachine,
     LinearHead,
     Merge,
-    PathConv,
-    PathReadout,
     PropertyHead,
 )
-from .band import BandHead, BandModel
+from .band import BandModel
 from .base import Model
 from .local import LocalModel
 from .pair import DifferenceModel, PairModel
+from .path_network import PathNetwork
 from .properties import PropertiesModel
 from .single import SingleModel
 
@@ -63,27 +62,23 @@ def _local(trunk: ALIGNN, head: int, heads: int = 1, dropout: float = 0.2) -> Mo
 
 
 def _path(
-    trunk: ALIGNN,
     head: int,
+    hidden: int = 256,
+    networks: int = 3,
     trees: int = 100,
     leaves: int = 512,
     supports: int = 1024,
-    tree_share: float = 0.3,
-    machine_share: float = 0.3,
+    tree_share: float = 0.25,
+    machine_share: float = 0.25,
     dropout: float = 0.2,
     features: int = len(BAND_FEATURES),
 ) -> Model:
-    conv = PathConv(trunk.hidden, head)
     return BandModel(
-        trunk,
-        conv,
-        PathReadout(2 * head, head, dropout),
-        BandHead(5 * head, head, dropout),
+        [PathNetwork(features, hidden, head, dropout) for _ in range(networks)],
         Forest(features, trees, leaves),
         KernelMachine(features, supports),
         tree_share,
         machine_share,
-        dropout,
     )
 
 
@@ -133,11 +128,11 @@ def build_model(name: str, *, head: int = 128, **config: Any) -> Model:
     Args:
         name: see :func:`models`.
         head: width inside the head (ALIGNN and the SCRATCH models have a linear one).
-        config: sizes other than the published ones: arguments of
+        config: sizes other than the published ones: of the trunk, arguments of
             :class:`linegraph.nn.ALIGNN` (``hidden=64``, ``alignn_layers=2``, ...), for MPT also
             ``properties`` (how many), for MODEL-4 ``heads`` and ``dropout`` of its attention,
-            for BAND-1 ``trees``, ``leaves``, ``supports``, ``features``, ``tree_share``,
-            ``machine_share`` and ``dropout``.
+            and for BAND-1, which has none, ``hidden``, ``networks``, ``trees``, ``leaves``,
+            ``supports``, ``features``, ``tree_share``, ``machine_share`` and ``dropout``.
 
     Raises:
         ValueError: unknown name or setting; the message lists the known ones.
@@ -146,10 +141,15 @@ def build_model(name: str, *, head: int = 128, **config: Any) -> Model:
         build = _MODELS[name]
     except KeyError:
         raise ValueError(f"unknown model {name!r}; known are {', '.join(_MODELS)}") from None
-    of_trunk = set(inspect.signature(ALIGNN).parameters)
-    of_model = set(inspect.signature(build).parameters) - {"trunk", "head"}
+    own = inspect.signature(build).parameters
+    has_trunk = "trunk" in own
+    of_trunk = set(inspect.signature(ALIGNN).parameters) if has_trunk else set()
+    of_model = set(own) - {"trunk", "head"}
     if unknown := sorted(set(config) - of_trunk - of_model):
         known = ", ".join(sorted(of_trunk | of_model | {"head"}))
         raise ValueError(f"{name} has no setting {', '.join(unknown)}; known are {known}")
+    rest = {k: v for k, v in config.items() if k in of_model}
+    if not has_trunk:
+        return build(head=head, **rest)
     trunk = ALIGNN(**{k: v for k, v in config.items() if k in of_trunk})
-    return build(trunk, head, **{k: v for k, v in config.items() if k in of_model})
+    return build(trunk=trunk, head=head, **rest)

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..features import element_features
 from ..images import IMAGES
 from ..kernels import Segments
 from ..path_graph import REACH
@@ -21,17 +20,18 @@ class PathConv(nn.Module):
     r"""One message from every atom of the host near an image, summed in three ways.
 
     .. math::
-        m_{ki} &= f(r_{ki}) \odot W x_i \odot \sigma(V z) \, c(r_{ki}) \\
+        m_{ki} &= f(r_{ki}) \odot W \,\mathrm{SiLU}(U x_i) \odot \sigma(V x_k) \, c(r_{ki}) \\
         s_k &= \sum_i m_{ki}, \quad
         p_k = \Bigl|\sum_i m'_{ki} \hat r_{ki}\Bigr|, \quad
         d_k = \Bigl|\sum_i m''_{ki} (\hat r_{ki} \hat r_{ki}^T - 1/3)\Bigr|
 
     The sum says how close the host is, the length of the vector on which side it is open, and
     the tensor whether the image is in a plane or on a line. All are the same however the crystal is
-    turned. f is learned, from Gaussians of the distance; the cutoff c falls smoothly to 0.
+    turned. f is learned, from Gaussians of the distance; the cutoff c falls smoothly to 0. Of the
+    images of a band, which are one ion, the first says what gets through.
 
     Args:
-        atoms: channels A of the atoms of the host, besides their element.
+        channels: A, of whatever describes atoms.
         hidden: width H.
         reach: distance at which nothing is heard any more, Å.
         bins: Gaussians for distances, 0 to ``reach``.
@@ -45,17 +45,13 @@ class PathConv(nn.Module):
     directions as in moment tensor potentials (Shapeev, arXiv:1512.06054).
     """
 
-    elements: Tensor
-
-    def __init__(self, atoms: int, hidden: int, reach: float = REACH, bins: int = 32) -> None:
+    def __init__(self, channels: int, hidden: int, reach: float = REACH, bins: int = 32) -> None:
         super().__init__()
         self.hidden, self.reach = hidden, reach
-        self.register_buffer("elements", element_features().to(torch.get_default_dtype()), False)
-        self.element = nn.Sequential(nn.Linear(self.elements.size(1), hidden), nn.SiLU())
-        self.atom = nn.Sequential(nn.Linear(atoms, hidden), nn.SiLU())
+        self.atom = nn.Sequential(nn.Linear(channels, hidden), nn.SiLU())
         self.widths = (hidden, hidden // 2, hidden - hidden // 2)
-        self.source = nn.Linear(2 * hidden, sum(self.widths))
-        self.gate = nn.Linear(self.elements.size(1), sum(self.widths))
+        self.source = nn.Linear(hidden, sum(self.widths))
+        self.gate = nn.Linear(channels, sum(self.widths))
         self.basis = RBFExpansion(0.0, reach, bins)
         self.filter = nn.Sequential(
             nn.Linear(bins, hidden), nn.SiLU(), nn.Linear(hidden, sum(self.widths))
@@ -63,15 +59,13 @@ class PathConv(nn.Module):
 
     def forward(self, x: Tensor, graph: Any) -> Tensor:
         z, (atom, image), vector = graph["z"], graph["edge_index"], graph["edge_vec"]
-        element = self.elements[z]
-        sent = self.source(torch.cat([self.element(element), self.atom(x)], dim=1))
+        sent = self.source(self.atom(x))
         length = (vector.square().sum(1) + TINY).sqrt()
         side = (vector / length[:, None]).to(sent.dtype)
         length = length.to(sent.dtype)
         fading = 0.5 * (torch.cos(torch.pi * (length / self.reach).clamp(max=1)) + 1)
-        # The ion is the same at all images of a band.
-        gate = torch.sigmoid(self.gate(element[images_of(graph)[:, 0]]))
-        images, groups = images_of(graph), IMAGES * gate.size(0)
+        images = images_of(graph)
+        gate, groups = torch.sigmoid(self.gate(x[images[:, 0]])), images.numel()
         row = torch.full_like(z, -1)
         row[images.flatten()] = torch.arange(groups, device=z.device)
         into = row[image]

@@ -31,7 +31,9 @@ from .documents import spoiled
 CONFIG: dict[str, Any] = {
     "hidden": 8, "alignn_layers": 1, "conv_layers": 1, "embedding": 8, "head": 8,
 }  # fmt: skip
-BAND: dict[str, Any] = {**CONFIG, "trees": 3, "leaves": 6, "supports": 20, "tree_share": 0.5}
+BAND: dict[str, Any] = {
+    "hidden": 8, "head": 8, "trees": 3, "leaves": 6, "supports": 20, "tree_share": 0.5,
+}  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "canonical": False, "max_neighbors": 12, "shell_tol": 1e-3, "lattice_decimals": None,
 }  # fmt: skip

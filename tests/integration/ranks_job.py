@@ -44,8 +44,6 @@ BANDS: dict[str, dict[str, Any]] = {
     **{name: {"model": name} for name in PUBLISHED if name not in ("MPT", "MODEL-4")},
     # Trees and a kernel machine, which every process makes by itself; one has no share in a step.
     "BAND-1": {**BAND, "batch_size": 1, "epochs": 1, "val": 0.1},
-    # What the trunk says, said once and for all.
-    "vectors": {**BAND, "pretrained": True, "freeze": ["trunk"]},
     "frozen": {"freeze": ["embeddings"], "unfreeze_at": 1},
 }
 CRYSTALS: dict[str, dict[str, Any]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-from linegraph import Cell, CrystalGraph, build_model, views
+from linegraph import Cell, build_model, views
 from linegraph.models import BandModel
-from linegraph.models.band import rows_at_end, signed_root, signed_square
+from linegraph.models.band import signed_root, signed_square
 from linegraph.reversal import reversed_features
 from tests.bands import rock_salt_band
 from tests.linegraph.test_band_features import quartz_like
@@ -22,8 +21,7 @@ from training.forest import grow
 from training.kernel_machine import fit_machine
 
 SMALL: dict[str, Any] = {
-    "hidden": 8, "alignn_layers": 1, "conv_layers": 1, "embedding": 8, "head": 8,
-    "trees": 5, "leaves": 8, "supports": 8,
+    "hidden": 8, "head": 8, "networks": 2, "trees": 5, "leaves": 8, "supports": 8,
 }  # fmt: skip
 BANDS = [quartz_like(seed) for seed in range(3)] + [rock_salt_band("Na", "S", 5.0)]
 
@@ -52,9 +50,8 @@ def band_model(tree_share: float = 0.3, machine_share: float = 0.5, **more: Any)
     model.machine.load_state_dict(fitted.state_dict())
     with torch.no_grad():
         # New layers whisper: what the host says would be lost in rounding.
-        model.conv.source.weight.mul_(30)
-    model.mean.copy_(torch.linspace(-0.5, 0.5, 8))
-    model.width.copy_(torch.linspace(0.5, 2, 8))
+        for network in model.networks:
+            network.conv.source.weight.mul_(30)
     return model.eval()
 
 
@@ -62,15 +59,6 @@ def said(model: BandModel, batch: Any = GRAPHS) -> Tensor:
     with torch.no_grad():
         out: Tensor = model(batch)
     return out
-
-
-def with_vectors(cell: Cell) -> dict[str, CrystalGraph]:
-    """The path alone; what is said of an atom of the host depends on nothing but its place."""
-    graph = views(cell, ["path"])["path"]
-    generator = torch.Generator().manual_seed(3)
-    host = torch.randn(len(cell) - 5, 8, generator=generator)
-    graph["vectors"] = torch.cat([torch.randn(5, 8), host])
-    return {"path": graph}
 
 
 def test_shares() -> None:
@@ -88,91 +76,65 @@ def test_shares() -> None:
     torch.testing.assert_close(machine, root * root.abs())
 
 
-def test_the_network_is_alone_while_it_learns() -> None:
+def test_networks_are_alone_while_they_learn() -> None:
     model, network = band_model(dropout=0.0), said(band_model(0, 0))
     model.train()
-    model.trunk.eval()
-    torch.testing.assert_close(said(model), network)
+    every = said(model)
+    assert every.shape == (len(BANDS), 2)
+    assert (every[:, 0] - every[:, 1]).abs().min() > 1e-4
+    torch.testing.assert_close(every.mean(1), network)
     # Trees and machine are no parameters, and get no gradient.
     model(GRAPHS).sum().backward()
     names = {name.partition(".")[0] for name, p in model.named_parameters() if p.grad is not None}
-    assert names == {"trunk", "conv", "readout", "ion", "whole", "head"}
+    assert names == {"networks"}
+
+
+def test_each_network_learns_by_itself() -> None:
+    model = band_model(dropout=0.0).train()
+    model(GRAPHS)[:, 1].sum().backward()
+    first, second = (
+        [bool(p.grad is not None and p.grad.any()) for p in network.parameters()]
+        for network in model.networks
+    )
+    assert not any(first) and all(second)
+
+
+def test_without_networks() -> None:
+    with pytest.raises(ValueError, match="there are no networks"):
+        band_model(networks=0)
 
 
 def test_dropout_only_while_training() -> None:
     model = band_model()
     assert torch.equal(said(model), said(model))
     model.train()
-    model.trunk.eval()
     assert not torch.equal(said(model), said(model))
-
-
-def there_and_back(
-    band: Cell, graphs: Callable[[Cell], dict[str, Any]]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Graphs of a hop and of its way back, without the rounding of features."""
-    there, again = graphs(band), graphs(back(band))
-    again["path"]["features"] = reversed_features(there["path"]["features"])
-    return there, again
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_way_back_has_the_same_barrier(seed: int) -> None:
-    """Given the same vectors of the host; those of the images do not matter."""
-    there, again = there_and_back(quartz_like(seed), with_vectors)
+    there, again = (views(band, ["path"]) for band in (quartz_like(seed), back(quartz_like(seed))))
+    # Without the rounding of features.
+    again["path"]["features"] = reversed_features(there["path"]["features"])
+    other = views(quartz_like(seed + 3), ["path"])
     for shares in ((0, 0), (1, 0), (0, 1), (0.3, 0.5)):
         model = band_model(*shares)
         torch.testing.assert_close(said(model, again), said(model, there), rtol=0, atol=1e-6)
-    again["path"]["vectors"][5:] += 1
-    assert not torch.allclose(said(model, again), said(model, there), rtol=0, atol=1e-5)
+    assert not torch.allclose(said(model, other), said(model, there), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_way_back_by_the_trunk(seed: int) -> None:
-    """It sees the structures at both ends, and takes the mean."""
+def test_the_network_hears_elements_and_features() -> None:
+    """Of the host, of the ion, and what trees and machine know."""
     network = band_model(0, 0)
-    network.width.mul_(0.1)
-    there, again = there_and_back(quartz_like(seed), lambda cell: views(cell, network.views))
-    torch.testing.assert_close(said(network, again), said(network, there), rtol=0, atol=2e-7)
-    one = {**there, "final": there["initial"]}
-    assert not torch.allclose(said(network, one), said(network, there), rtol=0, atol=2e-6)
-
-
-def test_vectors_take_the_place_of_the_trunk() -> None:
-    model = band_model()
-    path = GRAPHS["path"]
-    with torch.no_grad():
-        ends = [
-            model.trunk.atoms(GRAPHS[end])[rows_at_end(path, GRAPHS[end])]
-            for end in ("initial", "final")
-        ]
-    given = path.clone()
-    given["vectors"] = (ends[0] + ends[1]) / 2
-    torch.testing.assert_close(said(model, {"path": given}), said(model))
-    given["vectors"] = ends[0] + 1
-    assert not torch.allclose(said(model, {"path": given}), said(model))
-
-
-def test_vectors_are_scaled() -> None:
-    model = band_model()
-    path = GRAPHS["path"].clone()
-    path["vectors"] = torch.randn(path.num_nodes, 8)
-    expected = (path["vectors"] - model.mean) / model.width
-    torch.testing.assert_close(model.host({"path": path}), expected)
-
-
-@pytest.mark.parametrize("end", ["initial", "final"])
-def test_which_atom_of_the_structure_at_an_end(end: str) -> None:
-    path, structure = GRAPHS["path"], GRAPHS[end]
-    rows = rows_at_end(path, structure)
-    for number, cell in enumerate(BANDS):
-        start, first = int(path.ptr[number]), int(structure.ptr[number])
-        expected = [0] * 5 + list(range(1, len(cell) - 4))
-        assert (rows[start : start + len(cell)] - first).tolist() == expected
-    host = torch.cat([torch.arange(int(a) + 5, int(b)) for a, b in path.ptr.unfold(0, 2, 1)])
-    assert torch.equal(structure.pos[rows[host]], path.pos[host])
-    one = views(BANDS[0], BandModel.views)
-    assert rows_at_end(one["path"], one[end]).tolist()[:7] == [0, 0, 0, 0, 0, 1, 2]
+    path = views(BANDS[0], ["path"])["path"]
+    expected = said(network, path)
+    for rows, element in ((slice(5, None), 16), (slice(0, 5), 11)):
+        other = path.clone()
+        other["z"][rows] = element
+        assert not torch.allclose(said(network, other), expected, rtol=0, atol=1e-5)
+    other = path.clone()
+    other["features"] = GRAPHS["path"]["features"][-1:]
+    assert not torch.allclose(said(network, other), expected, rtol=0, atol=1e-5)
 
 
 def test_a_batch_says_what_its_bands_say() -> None:
@@ -204,7 +166,8 @@ def test_roots_and_squares(value: float) -> None:
 def test_center(value: float, bias: float) -> None:
     model = band_model()
     model.center(value)
-    assert model.head.output.bias.tolist() == [bias]
+    assert [network.head.output.bias.tolist() for network in model.networks] == [[bias]] * 2
+    assert model.head is model.networks[0].head
 
 
 @pytest.mark.parametrize(
@@ -212,22 +175,26 @@ def test_center(value: float, bias: float) -> None:
     [(0.6, 0.5), (-0.1, 0.5), (0.5, -0.1), (2, 0), (float("nan"), 0.1), (0.1, float("nan"))],
 )
 def test_shares_that_are_none(shares: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="leave none to the network"):
+    with pytest.raises(ValueError, match="leave none to the networks"):
         band_model(*shares)
     assert band_model(0.6, 0.4).training is False
 
 
 def test_views_that_are_missing() -> None:
-    model = band_model()
-    with pytest.raises(ValueError, match="looks at 'initial', the batch has path"):
-        model({"path": GRAPHS["path"]})
     with pytest.raises(ValueError, match="looks at 'path', the batch has initial"):
-        model({"initial": GRAPHS["initial"]})
+        band_model()({"initial": GRAPHS["path"]})
+    # One view needs no name.
+    assert torch.equal(said(band_model(), GRAPHS["path"]), said(band_model()))
 
 
-@pytest.mark.parametrize("head", [1, 5])
-def test_odd_widths(head: int) -> None:
-    assert said(band_model(head=head)).isfinite().all()
+@pytest.mark.parametrize(("hidden", "head"), [(1, 1), (5, 3)])
+def test_odd_widths(hidden: int, head: int) -> None:
+    assert said(band_model(hidden=hidden, head=head)).isfinite().all()
+
+
+def test_it_has_no_trunk() -> None:
+    with pytest.raises(ValueError, match="BAND-1 has no setting alignn_layers, embedding; known"):
+        band_model(alignn_layers=1, embedding=8)
 
 
 def test_precision() -> None:

@@ -380,12 +380,12 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
 def test_models_of_ours_have_no_names_there(tmp_path: Path) -> None:
     """BAND-1 is never offered, and asked for it is refused."""
     assert set(linegraph.models()) - set(NAMES) == {"BAND-1"}
-    model = linegraph.build_model("BAND-1", **SMALL)
+    model = linegraph.build_model("BAND-1", hidden=8, head=4)
     for ask in (
         lambda: linegraph.reference_state_dict(model),
         lambda: linegraph.load_reference_state_dict(model, small_state()),
     ):
-        with pytest.raises(KeyError, match="the reference has no BandModel: .*no tensor mean"):
+        with pytest.raises(KeyError, match="the reference has no BandModel: "):
             ask()
     path = tmp_path / "band.pt"
     torch.save(model.state_dict(), path)

@@ -1,4 +1,4 @@
-"""Trees, kernel machine and scales of BAND-1 learn from training records, and from no others."""
+"""Trees and kernel machine of BAND-1 learn from training records, and from no others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from linegraph.reversal import reversed_features
 from tests.bands import TINY, some_bands
 from tests.tuning import QUIET, TARGETS, differing, graphs_of, state_of
 from training.graphs import GraphSet
-from training.grown import LEAST_WIDTH, grow_parts
+from training.grown import grow_parts
 from training.predict import predict
 from training.recipe import Recipe
 from training.records import write_bands
@@ -45,17 +45,13 @@ def grown(
     return model
 
 
-def vectors_of(shift: float = 0.0) -> GraphSet:
-    """Graphs with vectors, of which channel 2 is the same everywhere."""
-    generator = torch.Generator().manual_seed(0)
+def shifted(shift: float) -> GraphSet:
+    """Graphs of which the held-out records have other features."""
     records = []
     for position, record in enumerate(GRAPHS.graphs):
         path = record["path"].clone()
-        path["vectors"] = 3 * torch.randn(path.num_nodes, 8, generator=generator)
         if position not in TRAINING:
-            path["vectors"] += shift
             path["features"] = path["features"] + shift
-        path["vectors"][:, 2] = 7.0
         records.append({"path": path})
     return GraphSet(("path",), records, [0] * len(records))
 
@@ -85,22 +81,6 @@ def test_negative_barriers() -> None:
     torch.testing.assert_close(found, -TARGETS[TRAINING], rtol=0, atol=0.1)
 
 
-def test_scales_are_those_of_the_training_records() -> None:
-    graphs = vectors_of()
-    model = grown(graphs)
-    vectors = torch.cat([graphs.graphs[p]["path"]["vectors"] for p in TRAINING])
-    torch.testing.assert_close(model.mean, vectors.mean(0))
-    deviation = (vectors - vectors.mean(0)).square().mean(0).sqrt()
-    torch.testing.assert_close(model.width, deviation + LEAST_WIDTH)
-    assert model.width[2] == pytest.approx(LEAST_WIDTH, abs=1e-5)
-
-
-def test_without_vectors_there_are_no_scales() -> None:
-    model = grown()
-    assert model.mean.tolist() == [0.0] * 8
-    assert model.width.tolist() == [1.0] * 8
-
-
 def test_seeds() -> None:
     first, again, other = grown(), grown(), grown(seed=4)
     assert not differing(first.state_dict(), again.state_dict())
@@ -111,10 +91,10 @@ def test_nothing_of_held_out_records_enters() -> None:
     targets = TARGETS.clone()
     held_out = [p for p in range(12) if p not in TRAINING]
     targets[held_out] = 100.0
-    ours = grown(vectors_of()).state_dict()
-    assert not differing(ours, grown(vectors_of(shift=5.0), targets).state_dict())
+    ours = grown().state_dict()
+    assert not differing(ours, grown(shifted(5.0), targets).state_dict())
     targets[TRAINING[0]] += 0.5
-    changed = differing(ours, grown(vectors_of(), targets).state_dict())
+    changed = differing(ours, grown(targets=targets).state_dict())
     assert {"forest.value", "machine.weight"} <= changed
 
 

@@ -335,11 +335,19 @@ def test_graph_settings_are_those_of_views() -> None:
 
 
 def test_settings_of_band_1() -> None:
-    own = {"trees": 3, "leaves": 5, "supports": 7, "tree_share": 0.1, "machine_share": 0.6}
-    recipe = PLAIN.changed({"model": "BAND-1", "hidden": 4, "head": 4, **own})
+    own = {
+        "networks": 2,
+        "trees": 3,
+        "leaves": 5,
+        "supports": 7,
+        "tree_share": 0.1,
+        "machine_share": 0.6,
+    }
+    recipe = PLAIN.changed({"model": "BAND-1", "hidden": 4, "head": 6, **own})
     model: Any = linegraph.build_model(recipe.model, **recipe.model_config)
-    sizes = (model.forest.trees, model.forest.leaves, model.machine.supports)
+    sizes = (len(model.networks), model.forest.trees, model.forest.leaves, model.machine.supports)
     assert (*sizes, model.tree_share, model.machine_share) == tuple(own.values())
+    assert (model.networks[0].conv.hidden, model.head.inner[0].out_features) == (4, 6)
     assert not set(own) & set(PLAIN.model_config)
     with pytest.raises(InputError, match="more than 1, with tree_share"):
         recipe.changed({"tree_share": 0.5})

@@ -295,7 +295,7 @@ def test_constant_schedule() -> None:
 
 @pytest.mark.parametrize("name", [name for name in linegraph.models() if name != "MPT"])
 def test_output_starts_at_the_median(name: str) -> None:
-    model = linegraph.build_model(name, **RECIPE.model_config)
+    model = linegraph.build_model(name, **RECIPE.changed({"model": name}).model_config)
     center_output(model, [0.1, 0.5, 9.0])
     head: Any = model.head
     # What the head of BAND-1 says is squared.

@@ -37,7 +37,7 @@ from training.settings import parse_settings
 from training.train import train
 from training.transfer import apply_start, read_start
 
-TUNED = [name for name in linegraph.models() if name not in ("MPT", "ALIGNN")]
+TUNED = [name for name in linegraph.models() if name not in ("MPT", "ALIGNN", "BAND-1")]
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -136,8 +136,13 @@ def test_what_a_file_does_not_say_is_the_default(tmp_path: Path) -> None:
     model = inspect.signature(linegraph.build_model).parameters
     for key, value in plain.model_config.items():
         assert (trunk if key in trunk else model)[key].default == value
-    band: Any = linegraph.build_model("BAND-1", hidden=4, alignn_layers=0, conv_layers=0, head=4)
+    band: Any = linegraph.build_model("BAND-1")
     own = Recipe(summary="", model="BAND-1")
+    assert (own.hidden, own.head) == (
+        band.networks[0].conv.hidden,
+        band.head.inner[0].out_features,
+    )
+    assert own.networks == len(band.networks)
     assert (own.trees, own.leaves) == (band.forest.trees, band.forest.leaves)
     assert own.supports == band.machine.supports
     assert (own.tree_share, own.machine_share) == (band.tree_share, band.machine_share)
@@ -159,6 +164,20 @@ def test_head_of_another_model_cannot_be_kept(name: str, tmp_path: Path) -> None
     assert str(file) in message
     assert f"is a {name}, the recipe's model is MODEL-3" in message
     assert read_start(file, RECIPE) is not None
+
+
+def test_a_model_without_a_trunk(mpt: Path, tmp_path: Path) -> None:
+    """It takes nothing from a pre-training, but goes on where another of its kind stands."""
+    own = {"model": "BAND-1", "trees": 4, "leaves": 8, "supports": 8, "epochs": 1}
+    recipe = RECIPE.changed(own)
+    message = message_of(lambda: read_start(mpt, recipe))
+    assert message.startswith("field init: BAND-1 has no trunk that could come from other weights")
+    first = tune(tmp_path / "first", recipe, None).state_dict()
+    kept = RECIPE.changed({**own, "new_head": False})
+    start = read_start(tmp_path / "first", kept)
+    assert start is not None
+    assert not differing(barrier_task(kept, TARGETS, start, 10).model.state_dict(), first)
+    assert "is a MPT, the recipe's model is BAND-1" in message_of(lambda: read_start(mpt, kept))
 
 
 @pytest.mark.parametrize("name", [name for name in recipe_names() if name.startswith("scratch-")])
@@ -195,9 +214,7 @@ def test_every_model_takes_the_trunk_and_trains(model: str, mpt: Path, tmp_path:
     task = barrier_task(recipe, TARGETS, start, 10)
     of_task = task.model.state_dict()
     assert all(torch.equal(of_task[name], theirs[name]) for name in trunk)
-    said = of_task["head.output.bias"]
-    # The head of BAND-1 says a root.
-    torch.testing.assert_close(said**2 if model == "BAND-1" else said, TARGETS.median()[None])
+    torch.testing.assert_close(of_task["head.output.bias"], TARGETS.median()[None])
 
     found = tune(tmp_path / "run", recipe, mpt)
     assert all(torch.isfinite(tensor).all() for tensor in found.state_dict().values())
