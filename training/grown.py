@@ -15,6 +15,9 @@ from .graphs import GraphSet
 from .kernel_machine import fit_machine
 from .roots import signed_root
 
+#: What a deviation costs the kernel machines, and the share of the features each of several sees.
+PENALTY, SHARE = 30.0, 0.4
+
 
 def grow_parts(
     model: BandModel, graphs: GraphSet, targets: Tensor, positions: Sequence[int], seed: int
@@ -35,5 +38,13 @@ def grow_parts(
     forest, machine = model.forest, model.machine
     grown = grow(both, roots, forest.trees, forest.leaves, seed, least=2)
     forest.load_state_dict(grown.state_dict())
-    fitted = fit_machine(both, roots, machine.supports, seed)
+    fitted = fit_machine(
+        both,
+        roots,
+        machine.supports,
+        seed,
+        penalty=PENALTY,
+        machines=machine.machines,
+        share=SHARE if machine.machines > 1 else 1.0,
+    )
     machine.load_state_dict(fitted.state_dict())

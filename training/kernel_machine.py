@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from linegraph.errors import InputError
 from linegraph.nn import KernelMachine
@@ -22,6 +22,8 @@ def fit_machine(
     decay: float = 0.03,
     penalty: float = 10.0,
     tube: float = 0.05,
+    machines: int = 1,
+    share: float = 1.0,
 ) -> KernelMachine:
     """Support vector regression over a table of features.
 
@@ -34,10 +36,13 @@ def fit_machine(
         y: targets ``[n]``, in the unit that the machine shall predict.
         supports: the most records that the machine can hold. Of more than these a random sample of
             so many is fitted; medians and quantiles are those of all.
-        seed: of the sample.
-        decay: of the kernel with the distance of normal scores.
+        seed: of the sample, and of what each machine sees.
+        decay: of the kernel with the distance of normal scores, of all features. Distances of a
+            share of them are shorter, and the decay is faster in proportion.
         penalty: what a deviation beyond the tube costs (C).
         tube: deviations up to this cost nothing, in the unit of the targets (epsilon).
+        machines: how many there are in one.
+        share: of the features that each of them sees, drawn at random; one at least.
 
     Returns:
         The machine, on the CPU.
@@ -46,7 +51,8 @@ def fit_machine(
         InputError: there are no records, the numbers of features and targets differ, either is
             infinite in float32, a target is NaN, or a setting is out of range.
 
-    Source: A. J. Smola and B. Schölkopf, Stat. Comput. 14, 199 (2004).
+    Source: A. J. Smola and B. Schölkopf, Stat. Comput. 14, 199 (2004), and for random subspaces
+    T. K. Ho, IEEE Trans. Pattern Anal. Mach. Intell. 20, 832 (1998).
     """
     from sklearn.svm import SVR
 
@@ -54,9 +60,13 @@ def fit_machine(
     if supports < 1:
         raise InputError(f"a machine has at least 1 support, not {supports}", field="supports")
     _check(decay=decay, penalty=penalty)
+    if machines < 1:
+        raise InputError(f"there is at least 1 machine, not {machines}", field="machines")
+    if not 0 < share <= 1:
+        raise InputError(f"{share} is no share of the features", field="share")
     if not 0 <= tube < np.inf:
         raise InputError(f"{tube} is no width of a tube", field="tube")
-    machine = KernelMachine(table.shape[1], supports)
+    machine = KernelMachine(table.shape[1], supports, machines=machines)
     fill = medians(table)
     full = np.where(np.isnan(table), fill, table).astype(np.float64)
     ranks = np.linspace(0, 1, machine.quantiles)
@@ -69,16 +79,31 @@ def fit_machine(
         drawn = np.random.default_rng(seed).choice(len(table), supports, replace=False)
         table, targets = table[drawn], targets[drawn]
     scores = machine.scores(torch.from_numpy(table))
-    alike = matern(distances(scores.double(), scores.double()), decay).numpy()
-    model = SVR(kernel="precomputed", C=penalty, epsilon=tube).fit(alike, targets)
     state = {name: tensor.clone() for name, tensor in machine.state_dict().items()}
-    held = len(model.support_)
-    state["support"][:held] = scores[torch.from_numpy(model.support_).long()]
-    state["weight"][:held] = torch.from_numpy(model.dual_coef_[0])
-    state["intercept"].fill_(float(model.intercept_[0]))
-    state["decay"].fill_(decay)
+    state["seen"][:] = torch.from_numpy(_subspaces(machines, table.shape[1], share, seed))
+    state["decay"].fill_(decay / share**0.5)
+    weight = np.zeros((machines, len(table)))
+    for k, seen in enumerate(state["seen"]):
+        own = scores[:, seen].double()
+        alike = matern(distances(own, own), decay / share**0.5).numpy()
+        model = SVR(kernel="precomputed", C=penalty, epsilon=tube).fit(alike, targets)
+        weight[k, model.support_] = model.dual_coef_[0]
+        state["intercept"][k] = float(model.intercept_[0])
+    held = np.flatnonzero(weight.any(axis=0))
+    state["support"][: len(held)] = scores[torch.from_numpy(held)]
+    state["weight"][:, : len(held)] = torch.from_numpy(weight[:, held])
     machine.load_state_dict(state)
     return machine
+
+
+def _subspaces(machines: int, features: int, share: float, seed: int) -> NDArray[np.bool_]:
+    """Which features each machine sees ``[K, F]``."""
+    # Not the generator of the sample, which there may be none of.
+    random = np.random.default_rng([seed, 1])
+    seen = np.zeros((machines, features), dtype=bool)
+    for row in seen:
+        row[random.choice(features, max(1, round(share * features)), replace=False)] = True
+    return seen
 
 
 def _check(**settings: float) -> None:

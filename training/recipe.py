@@ -52,9 +52,10 @@ class Recipe:
         networks: of BAND-1.
         trees: of BAND-1.
         leaves: of each of them, at most.
-        supports: records that its kernel machine compares with, at most.
+        supports: records that its kernel machines compare with, at most.
+        machines: of these; each of several sees a part of the features.
         tree_share: of all trees together in the barrier that BAND-1 says.
-        machine_share: of the kernel machine; the rest is that of the networks.
+        machine_share: of the kernel machines; the rest is that of the networks.
         canonical: edge list of the SCRATCH models instead of the published default.
         max_neighbors: the neighbour whose shell is the last one bonded.
         shell_tol: width of a neighbour shell, Å.
@@ -103,10 +104,11 @@ class Recipe:
     conv_layers: int = 4
     embedding: int = 64
     head: int = 128
-    networks: int = 3
+    networks: int = 4
     trees: int = 100
     leaves: int = 512
     supports: int = 1024
+    machines: int = 16
     tree_share: float = 0.25
     machine_share: float = 0.25
     canonical: bool = False
@@ -152,7 +154,8 @@ class Recipe:
         """Arguments of :func:`linegraph.build_model`."""
         names = ["hidden", "head"]
         if self.model == "BAND-1":
-            names += ["networks", "trees", "leaves", "supports", "tree_share", "machine_share"]
+            names += ["networks", "trees", "leaves", "supports", "machines"]
+            names += ["tree_share", "machine_share"]
         else:
             names += ["alignn_layers", "conv_layers", "embedding"]
         return {name: getattr(self, name) for name in names}

@@ -64,10 +64,11 @@ def _local(trunk: ALIGNN, head: int, heads: int = 1, dropout: float = 0.2) -> Mo
 def _path(
     head: int,
     hidden: int = 256,
-    networks: int = 3,
+    networks: int = 4,
     trees: int = 100,
     leaves: int = 512,
     supports: int = 1024,
+    machines: int = 16,
     tree_share: float = 0.25,
     machine_share: float = 0.25,
     dropout: float = 0.2,
@@ -76,7 +77,7 @@ def _path(
     return BandModel(
         [PathNetwork(features, hidden, head, dropout) for _ in range(networks)],
         Forest(features, trees, leaves),
-        KernelMachine(features, supports),
+        KernelMachine(features, supports, machines=machines),
         tree_share,
         machine_share,
     )
@@ -132,7 +133,8 @@ def build_model(name: str, *, head: int = 128, **config: Any) -> Model:
             :class:`linegraph.nn.ALIGNN` (``hidden=64``, ``alignn_layers=2``, ...), for MPT also
             ``properties`` (how many), for MODEL-4 ``heads`` and ``dropout`` of its attention,
             and for BAND-1, which has none, ``hidden``, ``networks``, ``trees``, ``leaves``,
-            ``supports``, ``features``, ``tree_share``, ``machine_share`` and ``dropout``.
+            ``supports``, ``machines``, ``features``, ``tree_share``, ``machine_share`` and
+            ``dropout``.
 
     Raises:
         ValueError: unknown name or setting; the message lists the known ones.

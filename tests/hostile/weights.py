@@ -32,7 +32,8 @@ CONFIG: dict[str, Any] = {
     "hidden": 8, "alignn_layers": 1, "conv_layers": 1, "embedding": 8, "head": 8,
 }  # fmt: skip
 BAND: dict[str, Any] = {
-    "hidden": 8, "head": 8, "trees": 3, "leaves": 6, "supports": 20, "tree_share": 0.5,
+    "hidden": 8, "head": 8, "trees": 3, "leaves": 6, "supports": 20, "machines": 2,
+    "tree_share": 0.5,
 }  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "canonical": False, "max_neighbors": 12, "shell_tol": 1e-3, "lattice_decimals": None,
@@ -70,7 +71,7 @@ def _band() -> Model:
     features, roots = random.normal(size=(20, model.forest.features)), random.random(20)
     grown = grow(features, roots, BAND["trees"], BAND["leaves"], seed=0)
     model.forest.load_state_dict(grown.state_dict())
-    fitted = fit_machine(features, roots, BAND["supports"], seed=0)
+    fitted = fit_machine(features, roots, BAND["supports"], 0, machines=2, share=0.5)
     model.machine.load_state_dict(fitted.state_dict())
     return model
 

@@ -21,7 +21,7 @@ from training.forest import grow
 from training.kernel_machine import fit_machine
 
 SMALL: dict[str, Any] = {
-    "hidden": 8, "head": 8, "networks": 2, "trees": 5, "leaves": 8, "supports": 8,
+    "hidden": 8, "head": 8, "networks": 2, "trees": 5, "leaves": 8, "supports": 8, "machines": 3,
 }  # fmt: skip
 BANDS = [quartz_like(seed) for seed in range(3)] + [rock_salt_band("Na", "S", 5.0)]
 
@@ -46,7 +46,7 @@ def band_model(tree_share: float = 0.3, machine_share: float = 0.5, **more: Any)
     roots = np.array([0.3, -0.2, 0.9, 0.6] * 2)
     grown = grow(both, roots, model.forest.trees, model.forest.leaves, seed=0)
     model.forest.load_state_dict(grown.state_dict())
-    fitted = fit_machine(both, roots, model.machine.supports, seed=0)
+    fitted = fit_machine(both, roots, model.machine.supports, seed=0, machines=3, share=0.5)
     model.machine.load_state_dict(fitted.state_dict())
     with torch.no_grad():
         # New layers whisper: what the host says would be lost in rounding.

@@ -29,8 +29,9 @@ def machine() -> KernelMachine:
             "fill": torch.tensor([4.0, 8.0]),
             "quantile": torch.tensor([[0.0, 7], [2, 7], [4, 7], [4, 8], [8, 8]]),
             "support": torch.tensor([[0.0, 0], [1, 2], [0, 0]]),
-            "weight": torch.tensor([2.0, -1, 0]),
-            "intercept": torch.tensor(0.5),
+            "seen": torch.ones(1, 2, dtype=torch.bool),
+            "weight": torch.tensor([[2.0, -1, 0]]),
+            "intercept": torch.tensor([0.5]),
             "decay": torch.tensor(0.25),
         }
     )
@@ -106,7 +107,7 @@ def test_equal_records_are_at_no_distance() -> None:
     x = torch.rand(30, 40, generator=torch.Generator().manual_seed(0))
     state["support"].copy_(made.scores(x))
     for k in range(30):
-        state["weight"].copy_(torch.eye(30)[k])
+        state["weight"].copy_(torch.eye(30)[k : k + 1])
         assert made(x)[k] == 1
 
 
@@ -147,9 +148,9 @@ def test_features_of_another_shape(shape: tuple[int, ...]) -> None:
             attempt(torch.zeros(shape))
 
 
-@pytest.mark.parametrize("sizes", [(0, 1, 2), (1, 0, 2), (1, 1, 1), (-1, 2, 2)])
-def test_sizes_out_of_range(sizes: tuple[int, int, int]) -> None:
-    with pytest.raises(ValueError, match="has at least 1 feature, 1 support and 2 quantiles"):
+@pytest.mark.parametrize("sizes", [(0, 1, 2), (1, 0, 2), (1, 1, 1), (-1, 2, 2), (1, 1, 2, 0)])
+def test_sizes_out_of_range(sizes: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="1 feature, 1 support, 2 quantiles and 1 machine, not"):
         KernelMachine(*sizes)
 
 
@@ -195,6 +196,34 @@ def refused(change: dict[str, Tensor], problem: str) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=problem):
         machine().load_state_dict(change, strict=False)
+
+
+def test_several_machines_say_their_mean() -> None:
+    """Of the same records, each by the features that it sees."""
+    made = KernelMachine(features=2, supports=3, quantiles=5, machines=3)
+    one = machine().state_dict()
+    seen = torch.tensor([[True, True], [True, False], [False, True]])
+    weight = torch.tensor([[2.0, -1, 0], [1, 1, 0], [0, -3, 0]])
+    several = {"seen": seen, "weight": weight, "intercept": torch.tensor([0.5, -0.25, 0.0])}
+    made.load_state_dict({**one, **several})
+    expected = []
+    for columns, weights, intercept in zip(*several.values(), strict=True):
+        # What is not seen is the same of all records.
+        alone = machine()
+        alone.weight[0], alone.intercept[0] = weights, intercept
+        alone.support[:, ~columns] = 0
+        x = torch.where(columns, X, torch.tensor([4.0, 7.5]))
+        alone.quantile[:, ~columns] = torch.tensor([3.0, 7])[~columns]
+        alone.quantile[3:, ~columns] = torch.tensor([5.0, 8])[~columns]
+        alone.quantile[2, ~columns] = torch.tensor([4.0, 7.5])[~columns]
+        assert not alone.scores(x)[:, ~columns].any()
+        expected.append(alone(x))
+    torch.testing.assert_close(made(X), torch.stack(expected).mean(0))
+
+
+def test_a_machine_that_sees_nothing() -> None:
+    refused({"seen": torch.zeros(1, 2, dtype=torch.bool)}, "sees no feature")
+    refused({"seen": torch.ones(1, 2)}, "seen of a kernel machine is torch.float32")
 
 
 NAMES = ["fill", "quantile", "support", "weight", "intercept", "decay"]

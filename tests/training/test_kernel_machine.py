@@ -97,7 +97,10 @@ def test_defaults() -> None:
     x, y = table(100)
     plain, named = (
         fit_machine(x, y, 100, 0, **chosen)
-        for chosen in ({}, {"decay": 0.03, "penalty": 10, "tube": 0.05})
+        for chosen in (
+            {},
+            {"decay": 0.03, "penalty": 10, "tube": 0.05, "machines": 1, "share": 1},
+        )
     )
     for name, tensor in plain.state_dict().items():
         assert torch.equal(tensor, named.state_dict()[name])
@@ -141,9 +144,29 @@ def test_padding() -> None:
     x, y = table(60)
     small, large = fit_machine(x, y, 60, seed=0), fit_machine(x, y, 200, seed=0)
     used = int((small.weight != 0).sum())
-    assert 0 < used < 60 and (small.weight[used:] == 0).all()
-    assert torch.equal(large.weight[:60], small.weight) and (large.weight[60:] == 0).all()
+    assert 0 < used < 60 and (small.weight[0, used:] == 0).all()
+    assert torch.equal(large.weight[:, :60], small.weight) and (large.weight[:, 60:] == 0).all()
     np.testing.assert_allclose(said(large, x), said(small, x), atol=1e-4)
+
+
+def test_several_machines_are_as_many_regressions() -> None:
+    """Each on the features that it sees, with a decay for so many."""
+    x, y = table(120)
+    machine = fit_machine(x, y, 150, seed=4, machines=5, share=0.4)
+    assert machine.seen.sum(1).tolist() == [3] * 5  # of 7
+    assert len({tuple(row) for row in machine.seen.tolist()}) > 2
+    own = machine.scores(torch.as_tensor(x)).double().numpy()
+    new, _ = table(200, seed=1)
+    theirs = []
+    for seen in machine.seen.numpy():
+        decay = 0.03 / 0.4**0.5
+        model = SVR(kernel="precomputed", C=10, epsilon=0.05)
+        model.fit(kernel(own[:, seen], own[:, seen], decay), y)
+        scores = machine.scores(torch.as_tensor(new)).double().numpy()[:, seen]
+        theirs.append(model.predict(kernel(scores, own[:, seen], decay)))
+    np.testing.assert_allclose(said(machine, new), np.mean(theirs, axis=0), atol=2e-4)
+    assert not torch.equal(fit_machine(x, y, 150, 5, machines=5, share=0.4).seen, machine.seen)
+    assert fit_machine(x, y, 150, 4, machines=2, share=0.01).seen.sum(1).tolist() == [1, 1]
 
 
 def test_few_records() -> None:
@@ -196,6 +219,14 @@ def test_input_that_no_machine_is_fitted_to() -> None:
     assert message_of(lambda: fit_machine(x, bad_y, 8, 0)) == (
         "record 7: a target is NaN or infinite"
     )
+
+
+def test_machines_and_shares_that_are_none() -> None:
+    for share in (0.0, -0.5, 1.1, np.nan):
+        line = message_of(lambda: fit_machine(*table(10), 8, 0, share=share))  # noqa: B023
+        assert line == f"field share: {share} is no share of the features"
+    line = message_of(lambda: fit_machine(*table(10), 8, 0, machines=0))
+    assert line == "field machines: there is at least 1 machine, not 0"
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf, 1e-60])

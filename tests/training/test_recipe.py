@@ -340,12 +340,19 @@ def test_settings_of_band_1() -> None:
         "trees": 3,
         "leaves": 5,
         "supports": 7,
+        "machines": 4,
         "tree_share": 0.1,
         "machine_share": 0.6,
     }
     recipe = PLAIN.changed({"model": "BAND-1", "hidden": 4, "head": 6, **own})
     model: Any = linegraph.build_model(recipe.model, **recipe.model_config)
-    sizes = (len(model.networks), model.forest.trees, model.forest.leaves, model.machine.supports)
+    sizes = (
+        len(model.networks),
+        model.forest.trees,
+        model.forest.leaves,
+        model.machine.supports,
+        model.machine.machines,
+    )
     assert (*sizes, model.tree_share, model.machine_share) == tuple(own.values())
     assert (model.networks[0].conv.hidden, model.head.inner[0].out_features) == (4, 6)
     assert not set(own) & set(PLAIN.model_config)

@@ -144,7 +144,7 @@ def test_what_a_file_does_not_say_is_the_default(tmp_path: Path) -> None:
     )
     assert own.networks == len(band.networks)
     assert (own.trees, own.leaves) == (band.forest.trees, band.forest.leaves)
-    assert own.supports == band.machine.supports
+    assert (own.supports, own.machines) == (band.machine.supports, band.machine.machines)
     assert (own.tree_share, own.machine_share) == (band.tree_share, band.machine_share)
     graph = inspect.signature(linegraph.views).parameters
     for key, value in plain.graph_settings.items():
