@@ -16,7 +16,7 @@ from .kernel_machine import fit_machine
 from .roots import signed_root
 
 #: What a deviation costs the kernel machines, and the share of the features each of several sees.
-PENALTY, SHARE = 30.0, 0.4
+PENALTY, SHARE = 60.0, 0.4
 
 
 def grow_parts(
