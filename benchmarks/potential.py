@@ -10,55 +10,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linegraph import InputError
-from linegraph.nudge import Nudge
+from linegraph.potential import Correction
 from training.files import write_csv
 from training.judging.predictions import Predictions
 from training.judging.scores import paired_difference, scores
 from training.judging.tables import read_lines
 from training.neb.table import read_neb
-from training.nudging import best_nudge, nested
+from training.potentials import fit_correction, nested
 
 from .report import markdown_table
 from .runs import RESAMPLES, held_out, shown
 
 FloatArray = NDArray[np.float64]
 
-#: Of predictions that are nudged, and are written.
+#: Of predictions that are read and written.
 COLUMNS = ("sys_name", "prediction_eV", "std_eV")
 
+#: eV, of examples: what a model says, and what a potential says beside it.
+SAID, BESIDE = (0.3, 0.6, 1.0, 1.5), (0.2, 0.4, 0.6, 1.0, 2.0, 5.0)
 
-def nudged(run: Predictions, potential: FloatArray) -> Predictions:
-    """Held-out predictions, each nudged as the records of other compounds say is best."""
+
+def beside(run: Predictions, potential: FloatArray) -> Predictions:
+    """Held-out predictions, each after a step learned from other compounds."""
     found = run.prediction.copy()
     seeds = np.array(run.seed)
     for seed in sorted(set(run.seed)):
         rows = np.flatnonzero(seeds == seed)
         systems = [run.system[row] for row in rows]
         found[rows] = nested(run.target[rows], run.prediction[rows], potential[rows], systems)
-    return replace(run, name=f"{run.name}, nudged", prediction=found)
+    return replace(run, name=f"{run.name}, with potential", prediction=found)
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--table", required=True, type=click.Path(path_type=Path), help="CSV: sys_name, ...")
 @click.option("--column", default="mace_neb_relax_eV", show_default=True, help="Of the table.")
-@click.option("--predictions", type=click.Path(path_type=Path), help="Of others, to nudge.")
+@click.option("--predictions", type=click.Path(path_type=Path), help="Of others, to move.")
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write them.")
 def main(run: Path, table: Path, column: str, predictions: Path | None, out: Path | None) -> None:
     """Judge a cross-validated RUN whose barriers are moved towards those of a potential.
 
-    How far is chosen by other compounds than those that are judged.
+    How far is learned from other compounds than those that are judged.
     """
     try:
         held = held_out(run)
         known = read_neb(table, column).barriers
         potential = np.array([known.get(name, np.nan) for name in held.names])
-        moved = nudged(held, potential)
+        moved = beside(held, potential)
         found = [scores(one, resamples=RESAMPLES) for one in (held, moved)]
         pair = paired_difference(moved, held, RESAMPLES)
-        chosen = best_nudge(held.target, held.prediction, potential)
+        learned = fit_correction(held.target, held.prediction, potential)
         if predictions is not None and out is not None:
-            write_nudged(predictions, known, chosen, out)
+            write_beside(predictions, known, learned, out)
     except InputError as error:
         raise click.ClickException(str(error)) from None
     count = len({n for n, m in zip(held.names, potential, strict=True) if np.isfinite(m)})
@@ -68,16 +71,30 @@ def main(run: Path, table: Path, column: str, predictions: Path | None, out: Pat
         for one, figures in zip((held, moved), found, strict=True)
     ]
     click.echo(markdown_table(["", "MAE (eV)", "R2", "Spearman"], rows))
-    click.echo(f"\nnudged - as it was: {pair.mae:+.3f} eV ({pair.low:+.3f} to {pair.high:+.3f})")
-    click.echo(f"of all records: weight {chosen.weight:g}, limit {chosen.limit:g} eV")
+    between = f"{pair.low:+.3f} to {pair.high:+.3f}"
+    click.echo(f"\nwith potential - as it was: {pair.mae:+.3f} eV ({between})\n")
+    click.echo("What becomes of a barrier (eV), learned from all records:\n")
+    click.echo(examples(learned))
 
 
-def write_nudged(predictions: Path, known: dict[str, float], nudge: Nudge, out: Path) -> None:
-    """Nudge the predictions of a CSV (``sys_name``, ``prediction_eV``, ``std_eV``)."""
+def examples(correction: Correction) -> str:
+    """A table of what becomes of barriers, eV: by the model down, by the potential across."""
+    found = correction(np.repeat(np.array(SAID)[:, None], len(BESIDE), axis=1), np.array(BESIDE))
+    rows = [
+        [f"{said:g}", *(f"{value:.2f}" for value in row)]
+        for said, row in zip(SAID, found, strict=True)
+    ]
+    return markdown_table(["model \\ potential", *(f"{m:g}" for m in BESIDE)], rows)
+
+
+def write_beside(
+    predictions: Path, known: dict[str, float], correction: Correction, out: Path
+) -> None:
+    """Correct the predictions of a CSV (``sys_name``, ``prediction_eV``, ``std_eV``)."""
     _, lines = read_lines(predictions, COLUMNS)
     names = [line["sys_name"] for line in lines]
     before = np.array([line.number_in("prediction_eV") for line in lines])
-    after = nudge(before, np.array([known.get(name, np.nan) for name in names]))
+    after = correction(before, np.array([known.get(name, np.nan) for name in names]))
     rows = [
         (name, round(float(value), 6), line["std_eV"])
         for name, value, line in zip(names, after, lines, strict=True)

@@ -13,7 +13,11 @@ from .domain import Domain
 from .embedding import head_width
 from .intervals import Calibration
 from .models import Model
-from .nudge import Nudge, Potential
+from .nn import KernelMachine
+from .potential import Correction, Potential
+
+#: What names of tensors of a correction's machine begin with.
+_MACHINE = "potential.machine."
 
 #: Longest text on where a potential's barriers are from, characters.
 _LONGEST = 500
@@ -73,7 +77,6 @@ def potential_as_tensors(potential: Potential) -> tuple[dict[str, Any], dict[str
         What JSON holds, and what tensors hold.
     """
     about = {
-        **potential.nudge._asdict(),
         "source": potential.source,
         "mae": list(potential.mae),
         **_numbers_of(potential.calibration),
@@ -82,6 +85,8 @@ def potential_as_tensors(potential: Potential) -> tuple[dict[str, Any], dict[str
         "potential.member": torch.from_numpy(potential.calibration.member),
         "potential.scores": torch.from_numpy(potential.calibration.scores).float(),
     }
+    machine = potential.correction.machine.state_dict()
+    state |= {f"{_MACHINE}{name}": tensor for name, tensor in machine.items()}
     return {"potential": about}, state
 
 
@@ -91,14 +96,12 @@ def read_potential(
     """What :func:`potential_as_tensors` made; arguments as of :func:`read_records`.
 
     Raises:
-        KeyError, TypeError, ValueError: this is nothing that can be learned of a potential.
+        KeyError, TypeError, ValueError, RuntimeError: this is nothing that can be learned of a
+            potential.
     """
     told = about["potential"]
     if not isinstance(told, dict):
         raise TypeError("potential is nothing by name")
-    weight, limit = float(told["weight"]), float(told["limit"])
-    if not (0 <= weight <= 1 and 0 < limit < np.inf):
-        raise ValueError(f"a step of weight {weight} and limit {limit} eV is out of range")
     source = told["source"]
     if not isinstance(source, str) or not source.isprintable() or len(source) > _LONGEST:
         raise TypeError("the source of a potential's barriers is no short text")
@@ -113,7 +116,22 @@ def read_potential(
     calibration = _calibration(told, scores, member)
     if not np.isin(calibration.member, np.arange(len(members))).all():
         raise ValueError("a record of a potential was held out by a member that is not there")
-    return Potential(Nudge(weight, limit), source, calibration, (before, after))
+    return Potential(Correction(_machine(rest)), source, calibration, (before, after))
+
+
+def _machine(rest: dict[str, Tensor]) -> KernelMachine:
+    """The machine of a correction; its tensors are taken out."""
+    names = [name for name in rest if name.startswith(_MACHINE)]
+    state = {name.removeprefix(_MACHINE): rest.pop(name) for name in names}
+    support = state["support"]
+    if support.ndim != 2 or not len(support):
+        raise ValueError(f"supports {list(support.shape)} of a potential")
+    machine = KernelMachine(2, len(support))
+    machine.load_state_dict(state)
+    # No kernel is above 1: such a machine never says infinite minus infinite.
+    if not torch.isfinite(machine.weight.abs().sum() + machine.intercept.abs().sum()):
+        raise ValueError("weights of a potential's machine are too large")
+    return machine
 
 
 def _numbers_of(calibration: Calibration) -> dict[str, Any]:

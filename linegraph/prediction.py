@@ -175,7 +175,7 @@ def predict_bands(
 
     Raises:
         InputError: unusable weights or device, an unusable band, or barriers of a potential that
-            are none (:func:`linegraph.nudge.checked_barriers`); names its position.
+            are none (:func:`linegraph.potential.checked_barriers`); names its position.
     """
     ensemble, where = usable_weights(weights), usable_device(device)
     _check(level, threshold)

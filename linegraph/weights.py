@@ -21,6 +21,9 @@ from .models import Model, build_model
 
 FORMAT = "linegraph-1"
 
+#: torch can hold a tensor of more, but calculates nothing with it.
+DIMENSIONS = 64
+
 #: What the format of a file of several models begins with (:mod:`linegraph.ensemble`).
 ENSEMBLE = "linegraph-ensemble-"
 
@@ -190,6 +193,14 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
+            for key in file.keys():  # noqa: SIM118
+                dimensions = len(file.get_slice(key).get_shape())
+                if dimensions > DIMENSIONS:
+                    raise InputError(
+                        f"has {dimensions} dimensions, more than {DIMENSIONS}",
+                        file=path,
+                        field=key,
+                    )
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise InputError(f"is no readable safetensors file ({error})", file=path) from error

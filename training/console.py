@@ -69,9 +69,9 @@ def show_metrics(metrics: dict[str, Any]) -> None:
     Console().print(table)
     if potential is not None:
         click.echo(
-            f"beside NEB   MAE {potential['mae_nudged']:.3f} instead of {potential['mae']:.3f} eV "
-            f"on {potential['n']} held-out records, moved by {potential['weight']:g} of what is "
-            f"missing, {potential['limit']:g} eV at most, to barriers of {potential['source']}"
+            f"beside NEB   MAE {potential['mae_with']:.3f} instead of {potential['mae']:.3f} eV "
+            f"on {potential['n']} held-out records, moved towards barriers of "
+            f"{potential['source']}"
         )
 
 

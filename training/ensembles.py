@@ -30,7 +30,7 @@ from .fit import Machine
 from .graphs import GraphSet
 from .judging.predictions import Predictions, read_run
 from .neb.table import NebTable, read_neb
-from .nudging import check_enough, learn_potential
+from .potentials import check_enough, learn_potential
 from .predict import passes
 from .protocols import Protocol
 from .read import BandSet

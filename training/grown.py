@@ -9,11 +9,11 @@ from torch import Tensor
 
 from linegraph.models import BandModel
 from linegraph.reversal import reversed_features
+from linegraph.roots import signed_root
 
 from .forest import grow
 from .graphs import GraphSet
 from .kernel_machine import fit_machine
-from .roots import signed_root
 
 #: What a deviation costs the kernel machines, and the share of the features each of several sees.
 PENALTY, SHARE = 60.0, 0.4

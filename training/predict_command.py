@@ -59,7 +59,7 @@ def predict(
     from linegraph.prediction import usable_weights
 
     from .neb.table import given_table
-    from .nudging import no_barrier
+    from .potentials import no_barrier
     from .predict_files import BandFile, CrystalFile, barriers_in, predict_files
     from .predict_output import Output, write_predictions
     from .viewer.scene import check_plotly

@@ -25,7 +25,7 @@ from .graphs import GraphSet
 from .grown import grow_parts
 from .judge import Answer, judge
 from .neb.table import NebTable, given_table
-from .nudging import barriers_beside, check_enough
+from .potentials import barriers_beside, check_enough
 from .predict import predict
 from .protocols import Part, Protocol, parts_of
 from .ranks import here, same

@@ -18,7 +18,8 @@ from linegraph.weights import load_weights
 
 from .case import Reader
 from .damage import damaged
-from .weights import original, same, written
+from .saved import original, same
+from .weights import written
 
 #: The file that a payload would write, were it carried out.
 EVIL = "evil"

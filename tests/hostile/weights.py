@@ -5,101 +5,23 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from random import Random
-from tempfile import mkdtemp
 from typing import Any
 
-import numpy as np
-import torch
+from safetensors.torch import load
 from torch import Tensor
 
-from linegraph.convert import reference_state_dict
-from linegraph.domain import Domain
-from linegraph.ensemble import Ensemble, load_ensemble, save_ensemble
-from linegraph.intervals import calibrate
-from linegraph.models import BandModel, Model, build_model
-from linegraph.weights import load_weights, save_weights, write_tensors
-from training.forest import grow
-from training.kernel_machine import fit_machine
+from linegraph.ensemble import load_ensemble
+from linegraph.weights import load_weights, write_tensors
 
 from .case import Reader
 from .damage import damaged
 from .documents import spoiled
+from .saved import BAND, CONFIG, SETTINGS, original, same, tensors_of
 
-CONFIG: dict[str, Any] = {
-    "hidden": 8, "alignn_layers": 1, "conv_layers": 1, "embedding": 8, "head": 8,
-}  # fmt: skip
-BAND: dict[str, Any] = {
-    "hidden": 8, "head": 8, "trees": 3, "leaves": 6, "supports": 20, "machines": 2,
-    "tree_share": 0.5,
-}  # fmt: skip
-SETTINGS: dict[str, Any] = {
-    "canonical": False, "max_neighbors": 12, "shell_tol": 1e-3, "lattice_decimals": None,
-}  # fmt: skip
-
-
-@cache
-def original(kind: str) -> tuple[bytes, dict[str, Tensor]]:
-    """A file as this package or torch writes it, and the tensors in it."""
-    torch.manual_seed(1)
-    path = Path(mkdtemp()) / "model"
-    if kind == "weights":
-        model = build_model("MODEL-4", **CONFIG)
-        save_weights(path, model, "MODEL-4", CONFIG, SETTINGS)
-        return path.read_bytes(), model.state_dict()
-    if kind == "band":
-        grown = _band()
-        save_weights(path, grown, "BAND-1", BAND, SETTINGS)
-        return path.read_bytes(), grown.state_dict()
-    if kind == "ensemble":
-        ensemble = _ensemble()
-        save_ensemble(path, ensemble)
-        return path.read_bytes(), _tensors_of(ensemble)
-    model = build_model("MODEL-3", **CONFIG)
-    zipped = kind == "zip"
-    torch.save(reference_state_dict(model), path, _use_new_zipfile_serialization=zipped)
-    return path.read_bytes(), model.state_dict()
-
-
-def _band() -> Model:
-    """A BAND-1 whose trees and kernel machine say something."""
-    model = build_model("BAND-1", **BAND)
-    assert isinstance(model, BandModel)
-    random = np.random.default_rng(1)
-    features, roots = random.normal(size=(20, model.forest.features)), random.random(20)
-    grown = grow(features, roots, BAND["trees"], BAND["leaves"], seed=0)
-    model.forest.load_state_dict(grown.state_dict())
-    fitted = fit_machine(features, roots, BAND["supports"], 0, machines=2, share=0.5)
-    model.machine.load_state_dict(fitted.state_dict())
-    return model
-
-
-def _ensemble() -> Ensemble:
-    random = np.random.default_rng(1)
-    members = tuple(build_model("MODEL-3", **CONFIG).eval() for _ in range(2))
-    names = tuple(f"record {i}" for i in range(20))
-    member = np.arange(20) % 2
-    domain = Domain(names, member, random.normal(size=(2, 20, 8)).astype(np.float32))
-    target, predicted = random.random((2, 20))
-    calibration = calibrate(target, predicted, domain.held_out, member)
-    return Ensemble("MODEL-3", CONFIG, SETTINGS, members, domain, calibration)
-
-
-def _tensors_of(ensemble: Ensemble) -> dict[str, Tensor]:
-    return {
-        f"{k}.{name}": tensor
-        for k, member in enumerate(ensemble.members)
-        for name, tensor in member.state_dict().items()
-    }
-
-
-def same(found: dict[str, Tensor], kind: str) -> None:
-    """Refuse other tensors than those of the original of a kind."""
-    wanted = original(kind)[1]
-    assert set(found) == set(wanted)
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted), "other weights"
+#: Where the tensors of a potential's machine are.
+_MACHINE = "potential.machine"
 
 
 def _read_weights(path: Path) -> None:
@@ -111,7 +33,11 @@ def _read_band(path: Path) -> None:
 
 
 def _read_ensemble(path: Path) -> None:
-    same(_tensors_of(load_ensemble(path)), "ensemble")
+    same(tensors_of(load_ensemble(path)), "ensemble")
+
+
+def _read_potential(path: Path) -> None:
+    same(tensors_of(load_ensemble(path)), "potential")
 
 
 def written(folder: Path, data: bytes, name: str = "model.safetensors") -> Path:
@@ -153,6 +79,23 @@ def _other_band(name: str, change: Callable[[Tensor], object]) -> Callable[[Path
     return make
 
 
+def _other_potential(name: str, change: Callable[[Tensor], Tensor]) -> Callable[[Path], Path]:
+    """An ensemble as we would write it, but for one tensor of the machine of its potential."""
+
+    def make(folder: Path) -> Path:
+        data = original("potential")[0]
+        (length,) = struct.unpack("<Q", data[:8])
+        about = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["linegraph"])
+        tensors = load(data)
+        key = f"{_MACHINE}.{name}"
+        tensors[key] = change(tensors[key])
+        path = folder / "model.safetensors"
+        write_tensors(path, tensors, about)
+        return path
+
+    return make
+
+
 def _lie(header: dict[str, Any], random: Random) -> bytes:
     """Damage to the table of tensors, or to what the file says of itself."""
     if random.randrange(2):
@@ -179,15 +122,16 @@ def _says(kind: str, **changes: Any) -> Callable[[Path], Path]:
     return lambda folder: written(folder, _with_header(original(kind)[0], change))
 
 
-def _tensor(**changes: Any) -> Callable[[Path], Path]:
-    """A file whose first tensor is declared otherwise."""
+def _tensor(
+    kind: str = "weights", name: str | None = None, **changes: Any
+) -> Callable[[Path], Path]:
+    """A file of which a tensor, or the first one, is declared otherwise."""
 
     def change(header: dict[str, Any]) -> bytes:
-        name = min(key for key in header if key != "__metadata__")
-        header[name] |= changes
+        header[name or min(key for key in header if key != "__metadata__")] |= changes
         return json.dumps(header).encode()
 
-    return lambda folder: written(folder, _with_header(original("weights")[0], change))
+    return lambda folder: written(folder, _with_header(original(kind)[0], change))
 
 
 def _named(name: str) -> Callable[[Path], Path]:
@@ -215,6 +159,7 @@ _OF_WEIGHTS: dict[str, Callable[[Path], Path]] = {
     "tensor of 10^12 numbers": _tensor(shape=[10**6, 10**6]),
     "tensors that overlap": _tensor(data_offsets=[0, 2**40]),
     "negative offset": _tensor(data_offsets=[-8, 24]),
+    "tensor of 65 dimensions": _tensor(name="head.output.bias", shape=[1] * 65),
     "tensor of 8 bits": _tensor(dtype="F8_E4M3"),
     "tensor of whole numbers": _tensor(dtype="I32"),
     **{
@@ -279,6 +224,38 @@ _OF_ENSEMBLE: dict[str, Callable[[Path], Path]] = {
     "records as an object": _says("ensemble", records={}),
     "version 2": _says("ensemble", format="linegraph-ensemble-2"),
     "format as a list": _says("ensemble", format=[]),
+    "scores of 65 dimensions": _tensor("ensemble", "scores", shape=[20] + [1] * 64),
+}
+
+_OF_POTENTIAL: dict[str, Callable[[Path], Path]] = {
+    "untouched": lambda folder: written(folder, original("potential")[0]),
+    "version 1": _says("potential", format="linegraph-ensemble-1"),
+    "a potential that is a list": _says("potential", potential=[1]),
+    "a source of 10^6 characters": _says("potential", potential__source="m" * 10**6),
+    "a source that clears the screen": _says("potential", potential__source="\x1b[2J"),
+    "errors of NaN": _says("potential", potential__mae=[float("nan"), 0.1]),
+    "a single error": _says("potential", potential__mae=[0.1]),
+    "offset of 0": _says("potential", potential__offset=0),
+    "10^9 supports": _tensor("potential", f"{_MACHINE}.support", shape=[10**9, 2]),
+    "10^15 supports of nothing": _tensor(
+        "potential", f"{_MACHINE}.support", shape=[10**15, 0], data_offsets=[0, 0]
+    ),
+    "supports turned round": _other_potential("support", lambda t: t.T),
+    "no supports": _other_potential("support", lambda t: t[:0]),
+    "more supports than weights": _other_potential("support", lambda t: t.repeat(1000, 1)),
+    "fewer weights than supports": _other_potential("weight", lambda t: t[:, 1:]),
+    "weights of two machines": _other_potential("weight", lambda t: t.repeat(2, 1)),
+    "weights of whole numbers": _other_potential("weight", lambda t: t.int()),
+    "weights of 3e38": _other_potential("weight", lambda t: t.sign() * 3e38),
+    "weights of NaN": _other_potential("weight", lambda t: t * float("nan")),
+    "quantiles that fall": _other_potential("quantile", lambda t: -t),
+    "a million quantiles": _other_potential("quantile", lambda t: t.repeat(10_000, 1)),
+    "a machine that sees nothing": _other_potential("seen", lambda t: t & False),
+    "seen as numbers": _other_potential("seen", lambda t: t.float()),
+    "decay of 0": _other_potential("decay", lambda t: t * 0),
+    "decay of -1": _other_potential("decay", lambda t: -t),
+    "decay of 65 dimensions": _tensor("potential", f"{_MACHINE}.decay", shape=[1] * 65),
+    "fill of three features": _other_potential("fill", lambda t: t.repeat(2)[:3]),
 }
 
 
@@ -286,4 +263,5 @@ READERS = (
     Reader("weights", "files", _safetensors("weights"), _read_weights, _OF_WEIGHTS, 2.0),
     Reader("band", "files", _safetensors("band"), _read_band, _OF_BAND, 1.0),
     Reader("ensemble", "files", _safetensors("ensemble"), _read_ensemble, _OF_ENSEMBLE, 2.0),
+    Reader("potential", "files", _safetensors("potential"), _read_potential, _OF_POTENTIAL, 1.0),
 )

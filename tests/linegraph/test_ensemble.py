@@ -16,6 +16,7 @@ from torch_geometric.data import Batch
 
 import linegraph
 import linegraph.ensemble
+import linegraph.members
 from linegraph.domain import Domain
 from linegraph.embedding import head_of, values_and_embeddings
 from linegraph.ensemble import Barrier, Ensemble, load_ensemble, save_ensemble
@@ -162,7 +163,7 @@ def test_strange_hop_is_outside(ensemble: Ensemble) -> None:
 
 def test_batches_change_nothing(ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
     together = ensemble.predict(NEW + KNOWN)
-    monkeypatch.setattr(linegraph.ensemble, "BUDGET", 1)
+    monkeypatch.setattr(linegraph.members, "BUDGET", 1)
     alone = ensemble.predict(NEW + KNOWN)
     for one, other in zip(together, alone, strict=True):
         assert one[:3] == pytest.approx(other[:3], abs=1e-4)
@@ -174,7 +175,7 @@ def test_bad_bands(ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
     molecule = Cell(np.eye(3) * 5, [[0.0, 0.0, 0.0], [0.2, 0.0, 0.0]], [3, 3])
     line = message_of(lambda: ensemble.predict([*NEW, molecule, *NEW]))
     assert line.startswith("record 3, field elements: a band starts with 5 images")
-    monkeypatch.setattr(linegraph.ensemble, "BUDGET", 1)
+    monkeypatch.setattr(linegraph.members, "BUDGET", 1)
     broken = replace(ensemble, members=(*ensemble.members[:2], model_of(9)))
     told: Any = broken.members[2]
     torch.nn.init.constant_(told.head.output.bias, float("nan"))

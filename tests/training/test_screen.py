@@ -17,7 +17,7 @@ import joblib
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from linegraph import embedding, ensemble, prediction
+from linegraph import embedding, members, prediction
 from linegraph.ensemble import save_ensemble
 from linegraph.predicted import Prediction
 from linegraph.prediction import predict
@@ -200,7 +200,7 @@ def test_every_stage_is_timed_apart(
         (worker, "read_crystal", 1),
         (prediction, "hops", 10),
         (prediction, "band_of", 100),
-        (ensemble, "views", 1000),
+        (members, "views", 1000),
         (embedding, "values_and_embeddings", 10_000),
         (prediction, "percolation", 100_000),
     ):

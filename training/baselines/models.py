@@ -18,9 +18,9 @@ from sklearn.pipeline import Pipeline
 
 from linegraph.errors import InputError
 from linegraph.path_features import END_FEATURES, PATH_FEATURES
+from linegraph.roots import signed_root, signed_square
 
 from ..metrics import trivial_predictions
-from ..roots import signed_root, signed_square
 from .published import PUBLISHED_FEATURES
 from .selection import CorrelationSelector, NamedSelector
 from .structure import FEATURIZERS, STRUCTURE_FEATURES

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from linegraph.errors import InputError, shortened
-from linegraph.nudge import checked_barrier
+from linegraph.potential import checked_barrier
 from linegraph.regular import read_bytes
 from training.judging.tables import Line, read_lines
 
@@ -38,7 +38,7 @@ class NebTable:
         path: of the CSV file.
         column: that they are in.
         sha256: of the file, in hex.
-        barriers: by ``sys_name``, eV, from 0 to :data:`linegraph.nudge.HIGHEST`.
+        barriers: by ``sys_name``, eV, from 0 to :data:`linegraph.potential.HIGHEST`.
         left_out: names of those that the table says are not converged, or that both ends relaxed
             into one site: these are no barriers of the hop.
         calculator: what they were calculated with, as far as the table tells.

@@ -8,23 +8,38 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from linegraph.domain import Domain
 from linegraph.intervals import calibrate
-from linegraph.nudge import Nudge
 from tests.bands import some_bands
 from tests.errors import message_of
 from tests.goldens import SHARED, needs_data
 from training.bands import Band
 from training.data import load_bands
+from training.kernel_machine import fit_machine
 from training.neb.table import NebTable, read_neb
-from training.nudging import FEWEST, PARTS, best_nudge, check_enough, learn_potential, nested
+from training.potentials import (
+    FEWEST,
+    PARTS,
+    check_enough,
+    fit_correction,
+    learn_potential,
+    nested,
+)
 
-#: What is true, what the model says (always too low), and the potential, absurd about one.
-TARGET = np.linspace(0.2, 1.9, 18)
-SAID = TARGET - 0.1
-POTENTIAL = np.where(np.arange(18) == 17, 50.0, TARGET + 0.1)
-SYSTEMS = [f"s{i // 2}" for i in range(18)]
+FloatArray = NDArray[np.float64]
+
+#: What the model says, and the potential: near it half of the difference is the truth, and where
+#: it is far off the model is right.
+RANDOM = np.random.default_rng(0)
+SAID = RANDOM.uniform(0.7, 1.9, 120)
+FAR = np.arange(120) % 3 == 0
+APART = np.where(FAR, RANDOM.uniform(2, 4, 120), RANDOM.uniform(-0.6, 0.6, 120))
+POTENTIAL = SAID + APART
+TARGET = np.where(FAR, SAID, (SAID + POTENTIAL) / 2)
+SYSTEMS = [f"s{i // 4}" for i in range(120)]
 
 
 def table(**barriers: float) -> NebTable:
@@ -36,27 +51,54 @@ def records(count: int, compounds: int) -> list[Band]:
     return [Band(f"r{i}", cell, 0.3 + 0.05 * i, f"s{i % compounds}") for i in range(count)]
 
 
-def test_the_best_step() -> None:
-    # Half of the difference is the truth; beyond 0.2 eV only the absurd one differs.
-    assert best_nudge(TARGET, SAID, POTENTIAL) == Nudge(0.5, 0.2)
-    assert best_nudge(SAID, SAID, POTENTIAL).weight == 0
+def error(said: FloatArray) -> float:
+    return float(np.abs(said - TARGET).mean())
 
 
-def test_what_is_judged_chooses_nothing() -> None:
-    assert nested(TARGET, SAID, POTENTIAL, SYSTEMS) == pytest.approx(TARGET, abs=1e-6)
-    # Of a record whose own potential is wrong by much, the others' step is taken all the same.
-    wrong = POTENTIAL.copy()
-    wrong[3] = SAID[3] - 0.2
-    assert nested(TARGET, SAID, wrong, SYSTEMS)[3] == pytest.approx(SAID[3] - 0.1)
-    # A large compound for which the potential is right, and others for which it is worth nothing:
-    # of all records the step would be one, but the compound has no say in its own.
-    own = np.arange(18) < 10
-    target = np.where(own, TARGET, SAID)
-    potential = np.where(own, TARGET + 0.1, SAID + 0.2 * (-1) ** np.arange(18))
-    assert best_nudge(target, SAID, potential).weight > 0
-    found = nested(target, SAID, potential, ["s" if of else f"s{i}" for i, of in enumerate(own)])
-    assert found[own] == pytest.approx(SAID[own])
-    assert (found[~own] != SAID[~own]).all()
+def test_a_machine_learns_when_to_believe_a_potential() -> None:
+    learned = fit_correction(TARGET, SAID, POTENTIAL)
+    assert error(learned(SAID, POTENTIAL)) < 0.6 * error(SAID)
+    up, down = learned([1.0, 1.5], [1.4, 2.0]), learned([1.0, 1.5], [0.6, 1.1])
+    assert ((up > [1.1, 1.6]) & (up < [1.2, 1.75])).all()
+    assert ((down < [0.9, 1.4]) & (down > [0.8, 1.3])).all()
+    assert learned([1.0, 1.5], [4.0, 5.0]) == pytest.approx([1.0, 1.5], abs=0.1)
+
+
+def test_of_the_machine_only_what_says_something_is_kept() -> None:
+    # Records without a barrier are not learned from, and have a say in no quantile.
+    given = np.where(np.arange(120) < 100, POTENTIAL, np.nan)
+    kept = fit_correction(TARGET, SAID, given).machine
+    said, goal = np.sqrt(SAID[:100]), np.sqrt(POTENTIAL[:100])
+    z = np.stack([said, goal - said], axis=1)
+    whole = fit_machine(z, np.sqrt(TARGET[:100]) - said, 100, 0, decay=0.3, penalty=0.3, tube=0.03)
+    assert kept(torch.from_numpy(z)).tolist() == pytest.approx(
+        whole(torch.from_numpy(z)).tolist(), abs=1e-6
+    )
+    assert 0 < kept.supports < 100
+    assert kept.weight.all()
+    # A model that is right needs no step, and its machine no support.
+    nothing = fit_correction(SAID, SAID, POTENTIAL)
+    assert nothing.machine.supports == 1
+    assert nothing(SAID, POTENTIAL) == pytest.approx(SAID)
+
+
+def test_what_is_judged_teaches_nothing() -> None:
+    found = nested(TARGET, SAID, POTENTIAL, SYSTEMS)
+    assert error(found) < 0.6 * error(SAID)
+    # What is true of one compound is of no concern to it, but to those of other parts.
+    own = np.array([system == "s7" for system in SYSTEMS])
+    other = nested(np.where(own, 5.0, TARGET), SAID, POTENTIAL, SYSTEMS)
+    assert (other[own] == found[own]).all()
+    assert (other != found).mean() > 0.5
+    # Nor are other records of it, if all are of one compound but a few.
+    systems = ["s" if i < 60 else f"s{i}" for i in range(120)]
+    found = nested(np.where(np.arange(120) < 60, TARGET, SAID), SAID, POTENTIAL, systems)
+    assert found[:60] == pytest.approx(SAID[:60])
+    # Where there is no barrier nothing is said.
+    given = np.where(np.arange(120) % 5 > 0, POTENTIAL, np.nan)
+    found = nested(TARGET, SAID, given, SYSTEMS)
+    assert (found[::5] == SAID[::5]).all()
+    assert error(found) < 0.8 * error(SAID)
 
 
 def test_too_few_to_learn_from() -> None:
@@ -90,8 +132,8 @@ def test_what_is_learned_is_of_the_records_with_a_barrier() -> None:
     barriers = {b.name: t for b, t, has in zip(bands, target, having, strict=True) if has}
     found = learn_potential(table(**barriers), bands, said, domain)
     assert found.source == "m_eV of t.csv"
-    assert found.nudge == best_nudge(target[having], said[having], target[having])
-    assert found.nudge.weight == 0.8
+    own = fit_correction(target[having], said[having], target[having])
+    assert (found.correction(said, target) == own(said, target)).all()
     systems = [band.system for band, has in zip(bands, having, strict=True) if has]
     after = nested(target[having], said[having], target[having], systems)
     assert found.mae == pytest.approx(

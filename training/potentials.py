@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from linegraph.domain import Domain
 from linegraph.ensemble import Ensemble
 from linegraph.errors import InputError
 from linegraph.intervals import calibrate
-from linegraph.nudge import Nudge, Potential
+from linegraph.nn import KernelMachine
+from linegraph.potential import Correction, Potential, features
+from linegraph.roots import signed_root
 
 from .bands import Band
 from .data import compound_of
+from .kernel_machine import fit_machine
 from .neb.table import NebTable
 from .read import BandSet
 
 FloatArray = NDArray[np.float64]
 
-#: What is tried: how far towards the potential's barrier, and the difference (eV) beyond which it
-#: is believed no more.
-WEIGHTS = tuple(round(0.1 * k, 1) for k in range(9))
-LIMITS = (0.2, 0.3, 0.5, 0.7, 1.0, 2.0)
+#: Of the machine: decay of the kernel, penalty, and tube (of roots). The first guess of a region
+#: in which the held-out error hardly changes.
+DECAY, PENALTY, TUBE = 0.3, 0.3, 0.03
 
-#: Parts, by system, of which each is judged by what the others choose.
+#: Parts, by system, of which each is judged by what the others teach.
 PARTS = 5
 
 #: Records with a barrier of the potential that are too few to learn from, and to tell how often an
@@ -34,26 +36,44 @@ PARTS = 5
 FEWEST = 20
 
 
-def best_nudge(target: FloatArray, predicted: FloatArray, potential: FloatArray) -> Nudge:
-    """The step with the least mean absolute error.
+def fit_correction(target: FloatArray, predicted: FloatArray, potential: FloatArray) -> Correction:
+    """The step towards a potential's barriers that support vector regression learns.
 
     Args:
         target: ``[n]`` barriers in eV.
         predicted: ``[n]`` of a model that had not seen the record, eV.
         potential: ``[n]`` of the potential, eV; NaN where it has none.
+
+    Raises:
+        InputError: the potential has no barrier of any record.
     """
-    tried = [Nudge(*pair) for pair in product(WEIGHTS, LIMITS)]
-    errors = [np.abs(nudge(predicted, potential) - target).mean() for nudge in tried]
-    return tried[int(np.argmin(errors))]
+    known = ~np.isnan(potential)
+    said, goal = signed_root(predicted[known]), signed_root(potential[known])
+    steps = signed_root(target[known]) - said
+    z = features(said, goal)
+    fitted = fit_machine(z, steps, len(z), 0, decay=DECAY, penalty=PENALTY, tube=TUBE)
+    return Correction(_without_padding(fitted))
+
+
+def _without_padding(machine: KernelMachine) -> KernelMachine:
+    """The same, with room for no more records than have a weight (or one)."""
+    held = torch.nonzero(machine.weight.any(dim=0)).flatten()
+    if not len(held):
+        held = torch.zeros(1, dtype=torch.int64)
+    small = KernelMachine(machine.features, len(held), machine.quantiles, machine.machines)
+    state = machine.state_dict()
+    state |= {"support": machine.support[held], "weight": machine.weight[:, held]}
+    small.load_state_dict(state)
+    return small
 
 
 def nested(
     target: FloatArray, predicted: FloatArray, potential: FloatArray, systems: Sequence[str]
 ) -> FloatArray:
-    """Held-out predictions ``[n]`` in eV, each after the step that other compounds say is best.
+    """Held-out predictions ``[n]`` in eV, each after a step learned from other compounds.
 
     Args:
-        target: ``[n]`` as of :func:`best_nudge`, like the next two.
+        target: ``[n]`` as of :func:`fit_correction`, like the next two.
         predicted: ``[n]``.
         potential: ``[n]``.
         systems: the compound of each record, of at least :data:`PARTS`.
@@ -62,8 +82,8 @@ def nested(
 
     found = predicted.copy()
     for known, judged in GroupKFold(PARTS).split(predicted, groups=systems):
-        nudge = best_nudge(target[known], predicted[known], potential[known])
-        found[judged] = nudge(predicted[judged], potential[judged])
+        correction = fit_correction(target[known], predicted[known], potential[known])
+        found[judged] = correction(predicted[judged], potential[judged])
     return found
 
 
@@ -95,8 +115,8 @@ def learn_potential(
 ) -> Potential:
     """What barriers of a potential are worth, learned from the records that have one.
 
-    The step that is kept is the best for all of them. How wrong barriers are after it is told by
-    predictions that were moved by a step that other compounds had chosen.
+    The step that is kept is learned from all of them. How wrong barriers are after it is told by
+    predictions that were moved by a step learned from other compounds.
 
     Args:
         neb: barriers of a potential, enough of them (:func:`check_enough`).
@@ -112,8 +132,8 @@ def learn_potential(
     after = nested(target, before, potential, [compound_of(band) for band in of])
     calibration = calibrate(target, after, domain.held_out[rows], domain.member[rows])
     mae = tuple(float(np.abs(said - target).mean()) for said in (before, after))
-    nudge = best_nudge(target, before, potential)
-    return Potential(nudge, neb.source, calibration, (mae[0], mae[1]))
+    correction = fit_correction(target, before, potential)
+    return Potential(correction, neb.source, calibration, (mae[0], mae[1]))
 
 
 def barriers_beside(neb: NebTable, ensemble: Ensemble, bands: BandSet) -> list[float | None]:

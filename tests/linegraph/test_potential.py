@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from scipy.stats import norm
 
-import linegraph.ensemble
+import linegraph.members
 from linegraph.ensemble import Ensemble, load_ensemble, save_ensemble
-from linegraph.nudge import HIGHEST, Nudge, checked_barriers
+from linegraph.nn import KernelMachine
+from linegraph.potential import HIGHEST, Correction, checked_barriers
 from linegraph.prediction import predict_bands
 from linegraph.weights import load_weights
 from tests.ensembles import with_potential
@@ -48,9 +50,56 @@ def format_of(path: Path) -> str:
         return told
 
 
-def test_a_step_is_limited_and_needs_a_barrier() -> None:
-    given = Nudge(0.5, 0.4)(np.array([1.0, 1.0, 1.0, 1.0]), np.array([1.2, 9.0, 0.0, np.nan]))
-    assert given == pytest.approx([1.1, 1.2, 0.8, 1.0])
+def constant(step: float) -> Correction:
+    """A correction whose machine says the same of everything."""
+    machine = KernelMachine(2, 1)
+    machine.load_state_dict({"intercept": torch.tensor([step])}, strict=False)
+    return Correction(machine)
+
+
+def test_a_step_of_roots_is_kept_in_between() -> None:
+    said, beside = np.array([0.25, 0.25, 0.25, 0.25]), np.array([0.64, 0.36, 0.09, 0.25])
+    # From a root of 0.5 by 0.2, but not past 0.6, and not away from 0.3 and from 0.5.
+    assert constant(0.2)(said, beside) == pytest.approx([0.49, 0.36, 0.25, 0.25])
+    assert constant(-0.1)(said, beside) == pytest.approx([0.25, 0.25, 0.16, 0.25])
+    # Roots have signs: from -0.3 by 0.4, and from 0.1 by -0.4.
+    assert constant(0.4)([-0.09], [0.25]) == pytest.approx([0.01])
+    assert constant(-0.4)([0.01], [-0.25]) == pytest.approx([-0.09])
+
+
+def test_the_machine_sees_what_is_said_and_how_far_it_is() -> None:
+    machine = KernelMachine(2, 2, quantiles=2)
+    state = {
+        "quantile": torch.tensor([[0.0, -1.0], [1.0, 1.0]]),
+        "support": torch.tensor([[0.3, -0.2], [-1.0, 0.5]]),
+        "weight": torch.tensor([[0.2, -0.1]]),
+        "intercept": torch.tensor([0.05]),
+        "decay": torch.tensor(0.7),
+    }
+    machine.load_state_dict(state, strict=False)
+    said, beside = 0.36, 0.81
+    # Ranks of a root of 0.6 between 0 and 1, and of 0.9 - 0.6 between -1 and 1.
+    scores = norm.ppf([0.6, 0.65])
+    far = 0.7 * 3**0.5 * np.linalg.norm(scores - [[0.3, -0.2], [-1.0, 0.5]], axis=1)
+    step = 0.05 + ((1 + far) * np.exp(-far)) @ [0.2, -0.1]
+    assert 0 < step < 0.3
+    found = Correction(machine)(np.array([said]), np.array([beside]))
+    assert found == pytest.approx([(0.6 + step) ** 2], abs=1e-6)
+
+
+def test_shapes_and_barriers_that_are_missing(ensemble: Ensemble) -> None:
+    assert ensemble.potential is not None
+    correction = ensemble.potential.correction
+    said = np.random.default_rng(0).uniform(0.1, 1.0, (3, 4))
+    beside = np.array([np.nan, 0.4, np.nan, 1.1])
+    found = correction(said, beside)
+    assert found.shape == (3, 4)
+    assert (found[:, [0, 2]] == said[:, [0, 2]]).all()
+    assert (found[:, [1, 3]] != said[:, [1, 3]]).all()
+    for row, of in zip(found, said, strict=True):
+        assert correction(of, beside) == pytest.approx(row, abs=1e-6)
+    assert (correction(said, np.full(4, np.nan)) == said).all()
+    assert correction(np.empty((3, 0)), np.empty(0)).shape == (3, 0)
 
 
 def test_where_there_is_no_barrier_nothing_changes(plain: Ensemble, ensemble: Ensemble) -> None:
@@ -68,11 +117,12 @@ def test_every_member_takes_the_step(ensemble: Ensemble) -> None:
     both = [seen(member, HOPS) for member in ensemble.members]
     said = np.stack([values for values, _ in both])
     distances, _ = ensemble.domain.place(np.stack([vectors for _, vectors in both]))
-    # One in between what the members say, one above the limit, and two that are absurd.
+    # One in between what the members say, one above, and two that are absurd.
     given = np.array([said[:, 0].mean(), said[:, 1].max() + 0.2, 0.0, HIGHEST])
     found = ensemble.predict(HOPS, level=0.8, threshold=0.7, potential=given.tolist())
     for i, barrier in enumerate(found):
-        moved = said[:, i] + 0.5 * np.clip(given[i] - said[:, i], -0.3, 0.3)
+        moved = ensemble.potential.correction(said[:, i], given[i])
+        assert moved != pytest.approx(said[:, i], abs=1e-4)
         assert barrier.value == pytest.approx(moved.mean(), abs=1e-6)
         assert barrier.potential == given[i]
         expected = ensemble.potential.calibration.distribution(moved, distances[:, i])
@@ -89,7 +139,7 @@ def test_every_member_takes_the_step(ensemble: Ensemble) -> None:
 def test_batches_change_nothing(ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
     given = [0.4, None, 0.9, 0.1]
     together = ensemble.predict(HOPS, potential=given)
-    monkeypatch.setattr(linegraph.ensemble, "BUDGET", 1)
+    monkeypatch.setattr(linegraph.members, "BUDGET", 1)
     for one, other in zip(ensemble.predict(HOPS, potential=given), together, strict=True):
         assert one[:3] == pytest.approx(other[:3], abs=1e-4)
         assert one.potential == other.potential
@@ -127,9 +177,11 @@ def test_what_is_saved_is_loaded(path: Path, ensemble: Ensemble, tmp_path: Path)
     assert ensemble.potential is not None
     assert other.potential.figures() == ensemble.potential.figures()
     assert other.potential.figures() == {
-        "source": "m_eV of table.csv", "n": 11, "mae": 0.25, "mae_nudged": 0.125, "weight": 0.5,
-        "limit": 0.3,
-    }  # fmt: skip
+        "source": "m_eV of table.csv",
+        "n": 11,
+        "mae": 0.25,
+        "mae_with": 0.125,
+    }
     save_ensemble(tmp_path / "again.safetensors", other)
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
 
@@ -156,12 +208,6 @@ def changed(**values: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
         (lambda _: {"potential": None}, "nothing by name"),
         (lambda _: {"potential": [1]}, "nothing by name"),
         (lambda _: {"records": "gone"}, "without a calibration"),
-        (changed(weight=1.1), "weight 1.1"),
-        (changed(weight=float("nan")), "out of range"),
-        (changed(weight="gone"), "does not fit"),
-        (changed(weight=[0.5]), "does not fit"),
-        (changed(limit=0.0), "limit 0.0 eV is out of range"),
-        (changed(limit=float("inf")), "out of range"),
         (changed(source=3), "no short text"),
         (changed(source="a\nb"), "no short text"),
         (changed(source="m" * 501), "no short text"),
@@ -190,6 +236,14 @@ def test_file_that_says_something_else(
     assert problem in line
 
 
+RECORDS, MACHINE = ("member", "scores"), "potential.machine."
+
+
+def cut(name: str, part: Any) -> Callable[[dict[str, Any]], None]:
+    """Leaves a part of a tensor of the machine."""
+    return lambda s: s.update({f"{MACHINE}{name}": s[f"{MACHINE}{name}"][part].clone()})
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -209,9 +263,23 @@ def test_file_that_says_something_else(
             "members [11] and scores [5]",
         ),
         (
-            lambda s: s.update({k: s[k][:0].clone() for k in s if k.startswith("potential")}),
+            lambda s: s.update({f"potential.{k}": s[f"potential.{k}"][:0] for k in RECORDS}),
             "members [0] and scores [0]",
         ),
+        (lambda s: s.pop(f"{MACHINE}support"), "does not fit"),
+        (lambda s: s.pop(f"{MACHINE}weight"), "does not fit"),
+        (lambda s: s.update({f"{MACHINE}more": torch.zeros(1)}), "does not fit"),
+        (cut("support", slice(0)), "supports [0, 2] of a potential"),
+        (cut("support", 0), "supports [2] of a potential"),
+        (cut("support", slice(3)), "weight of a kernel machine is no tensor of shape [1, 3]"),
+        (cut("quantile", slice(9)), "quantile of a kernel machine is no tensor"),
+        (cut("fill", slice(1)), "fill of a kernel machine is no tensor"),
+        (lambda s: s[f"{MACHINE}decay"].zero_(), "decay of a kernel machine is 0"),
+        (lambda s: s[f"{MACHINE}quantile"].neg_(), "do not ascend"),
+        (lambda s: s[f"{MACHINE}seen"].zero_(), "sees no feature"),
+        (lambda s: s[f"{MACHINE}support"].fill_(float("nan")), "holds NaN or infinite"),
+        (lambda s: s[f"{MACHINE}weight"].fill_(3e38), "machine are too large"),
+        (lambda s: s[f"{MACHINE}weight"].mul_(0.5), "is damaged"),
         (lambda s: s["potential.scores"].mul_(0.5), "is damaged"),
     ],
 )

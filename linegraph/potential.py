@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
 from .intervals import Calibration
+from .nn import KernelMachine
+from .roots import signed_root, signed_square
 
 FloatArray = NDArray[np.float64]
 
@@ -20,23 +22,53 @@ FloatArray = NDArray[np.float64]
 HIGHEST = 100.0
 
 
-class Nudge(NamedTuple):
-    """A step towards another barrier: ``p + weight clip(m - p, -limit, limit)``, eV.
+@dataclass(frozen=True, eq=False)
+class Correction:
+    """A step towards a potential's barrier, of the length that a kernel machine says.
 
-    Potentials are right about most hops and absurd about some, so the step is limited.
+    Potentials are right about most hops and absurd about some. A machine that looks at what the
+    model says (p) and at how far the potential is from it (m - p), both as signed roots, learns
+    when the potential is to be believed. What comes out is kept between p and m, and so never
+    moves away from the potential nor past it: what neither of them says, a machine fitted to a few
+    hundred records cannot know either.
 
     Attributes:
-        weight: how far towards the potential's barrier, from 0 to 1.
-        limit: the difference beyond which the potential is believed no more, eV.
+        machine: of two features, root p and root m - root p; it says a step of roots.
     """
 
-    weight: float
-    limit: float
+    machine: KernelMachine
 
-    def __call__(self, predicted: FloatArray, potential: FloatArray) -> FloatArray:
-        """Barriers ``[n]`` in eV; where the potential has none (NaN), as predicted."""
-        step = np.clip(potential - predicted, -self.limit, self.limit)
-        return predicted + self.weight * np.nan_to_num(step)
+    def __call__(self, predicted: ArrayLike, potential: ArrayLike) -> FloatArray:
+        """Barriers in eV; where the potential has none, as predicted, to the bit.
+
+        Args:
+            predicted: p, eV, of any shape.
+            potential: m, eV, NaN where there is none; of a shape that broadcasts to that of p.
+        """
+        found = np.array(predicted, dtype=np.float64)
+        beside = np.broadcast_to(np.asarray(potential, dtype=np.float64), found.shape)
+        given = ~np.isnan(beside)
+        if not given.any():
+            return found
+        said, goal = signed_root(found[given]), signed_root(beside[given])
+        with torch.no_grad():
+            step = self.machine(torch.from_numpy(features(said, goal))).double().numpy()
+        kept = np.clip(said + step, np.minimum(said, goal), np.maximum(said, goal))
+        found[given] = signed_square(kept)
+        return found
+
+
+def features(said: FloatArray, goal: FloatArray) -> FloatArray:
+    """What the machine of a correction looks at.
+
+    Args:
+        said: ``[n]`` roots of barriers of the model.
+        goal: ``[n]`` roots of those of the potential.
+
+    Returns:
+        ``[n, 2]``.
+    """
+    return np.stack([said, goal - said], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +76,14 @@ class Potential:
     """What an ensemble has learned of a potential's barriers from its held-out records.
 
     Attributes:
-        nudge: the step towards them.
+        correction: the step towards them.
         source: which barriers these were, in words.
-        calibration: how wrong held-out records were after a step that others had chosen; of the
+        calibration: how wrong held-out records were after a step learned from others; of the
             records that have a barrier of the potential.
         mae: mean absolute error of these records in eV, before the step and after it.
     """
 
-    nudge: Nudge
+    correction: Correction
     source: str
     calibration: Calibration
     mae: tuple[float, float]
@@ -62,8 +94,7 @@ class Potential:
             "source": self.source,
             "n": len(self.calibration.scores),
             "mae": self.mae[0],
-            "mae_nudged": self.mae[1],
-            **self.nudge._asdict(),
+            "mae_with": self.mae[1],
         }
 
 
