@@ -26,6 +26,12 @@ TINY = {
     "keep": "best",
 }
 
+
+def sizes_of(model: str, config: dict[str, int]) -> dict[str, int]:
+    """Of those of a trunk and a head what the model has."""
+    return {k: v for k, v in config.items() if k in ("hidden", "head") or model != "BAND-1"}
+
+
 _FAMILIES = ("LAYERED", "SPINEL", "")
 
 

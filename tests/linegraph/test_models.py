@@ -13,7 +13,7 @@ import linegraph
 from linegraph.nn.pool import mean_over_atoms
 from training.read import read_bands
 
-from ..bands import rock_salt_band
+from ..bands import rock_salt_band, sizes_of
 from ..goldens import SHARED, needs_data
 
 SMALL = {"hidden": 8, "alignn_layers": 1, "conv_layers": 1, "embedding": 8, "head": 8}
@@ -21,7 +21,7 @@ SMALL = {"hidden": 8, "alignn_layers": 1, "conv_layers": 1, "embedding": 8, "hea
 
 @pytest.mark.parametrize("name", linegraph.models())
 def test_every_model_says_what_it_looks_at_and_predicts_from_it(name: str) -> None:
-    model = linegraph.build_model(name, **SMALL).eval()
+    model = linegraph.build_model(name, **sizes_of(name, SMALL)).eval()
     bands = [rock_salt_band(), rock_salt_band("Na", "S", 5.1)]
     graphs = [linegraph.views(band, model.views) for band in bands]
     assert list(graphs[0]) == list(model.views)

@@ -15,9 +15,9 @@ import linegraph
 from linegraph import InputError
 from linegraph.models import Model
 from linegraph.weights import load_weights, save_weights
+from tests.bands import sizes_of
 
 CONFIG = {"hidden": 8, "alignn_layers": 1, "conv_layers": 1, "embedding": 6, "head": 4}
-WITHOUT_TRUNK = {"hidden": 8, "head": 4, "machines": 2}
 SETTINGS = {"canonical": False, "shell_tol": 1e-3, "lattice_decimals": None}
 
 
@@ -45,7 +45,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("name", linegraph.models())
 def test_what_is_saved_is_loaded(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
-    config = WITHOUT_TRUNK if name == "BAND-1" else CONFIG
+    config = sizes_of(name, CONFIG)
     model = model_of(name, dtype, config)
     file = tmp_path / "w.safetensors"
     save_weights(file, model, name, config, SETTINGS)

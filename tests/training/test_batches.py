@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import linegraph
-from tests.bands import some_bands
+from tests.bands import sizes_of, some_bands
 from training import graphs as graphs_module
 from training.batches import (
     EpochBatches,
@@ -149,7 +149,7 @@ def test_part_without_records() -> None:
             continue
         torch.manual_seed(0)
         config = {"hidden": 8, "alignn_layers": 1, "conv_layers": 1, "embedding": 8, "head": 8}
-        model = linegraph.build_model(name, **config)
+        model = linegraph.build_model(name, **sizes_of(name, config))
         graphs = build_graphs(bands, model.views, SETTINGS)
         part = collate(graphs, [1.0, 2.0], [])
         assert part["target"].shape == part["position"].shape == (0,)

@@ -35,7 +35,13 @@ def test_every_part_is_looked_at() -> None:
     assert set().union(*NAMES.values()) == set(PARTS)
 
 
-@pytest.mark.parametrize("model_name", linegraph.models())
+def test_a_model_without_a_trunk_is_all_head() -> None:
+    model = linegraph.build_model("BAND-1", hidden=4, head=4)
+    for name in model.state_dict():
+        assert [part for part in PARTS if in_part(name, part)] == ["head"]
+
+
+@pytest.mark.parametrize("model_name", [name for name in linegraph.models() if name != "BAND-1"])
 def test_every_tensor_is_in_one_part(model_name: str) -> None:
     model = linegraph.build_model(
         model_name, hidden=4, alignn_layers=2, conv_layers=2, embedding=4, head=4
