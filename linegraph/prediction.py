@@ -94,9 +94,7 @@ def predict(
         ion=found[0].ion,
         cell=cell,
         hops=rows,
-        percolation=_levels(rows),
-        intervals=_intervals(found, barriers),
-        clear=_levels([row for row in rows if not row.blocked]),
+        **_where_it_leads(rows),
         model=Model(ensemble.name, len(ensemble.members), ensemble.records, ensemble.calibrated),
         level=level,
         threshold=threshold,
@@ -140,13 +138,7 @@ def with_potential(
     except InputError as error:
         raise named(error, labels) from None
     rows = tuple(replace(r, barrier=b) for r, b in zip(prediction.hops, barriers, strict=True))
-    return replace(
-        prediction,
-        hops=rows,
-        percolation=_levels(rows),
-        intervals=_intervals([row.hop for row in rows], barriers),
-        clear=_levels([row for row in rows if not row.blocked]),
-    )
+    return replace(prediction, hops=rows, **_where_it_leads(rows))
 
 
 def predict_bands(
@@ -215,6 +207,15 @@ def _check(level: float, threshold: float) -> None:
         raise InputError(f"expected a number between 0 and 1, got {level}", field="level")
     if not 0 < threshold < float("inf"):
         raise InputError(f"expected more than 0 eV, got {threshold}", field="threshold")
+
+
+def _where_it_leads(rows: Sequence[HopBarrier]) -> dict[str, Any]:
+    """What of a prediction follows from its hops and their barriers."""
+    return {
+        "percolation": _levels(rows),
+        "intervals": _intervals([row.hop for row in rows], [row.barrier for row in rows]),
+        "clear": _levels([row for row in rows if not row.blocked]),
+    }
 
 
 def _levels(rows: Sequence[HopBarrier]) -> tuple[Percolation, ...]:

@@ -18,7 +18,6 @@ from torch import nn
 from linegraph.models import PUBLISHED
 from tests.bands import TINY, some_bands
 from tests.property_data import TINY_MPT
-from tests.tuning import weights
 from training import recipe as recipes
 from training.fit import Machine
 from training.graphs import load_graphs
@@ -66,12 +65,9 @@ def run(out: Path, cases: list[str], bands: Path, crystals: Path) -> None:
             values = {**TINY, "lr": 0.01, **BANDS[name], "precision": DOUBLE}
             recipe = Recipe("").changed(values)
             protocol = Protocol(folds=2) if name == "folds" else None
-            init = None
-            if recipe.pretrained:
-                init = weights(out.parent / f"{out.name}-{here().rank}.safetensors")
             # Processes draw for records of their own, so that dropout would make them differ.
             with patch.object(nn.Dropout, "forward", lambda _, x: x):
-                train(out / name, recipe, data=bands, init=init, protocol=protocol, machine=QUIET)
+                train(out / name, recipe, data=bands, protocol=protocol, machine=QUIET)
     finally:
         recipes.CHOICES["precision"] = choices
 
