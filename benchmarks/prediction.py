@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from linegraph import InputError
-from linegraph.ensemble import load_ensemble
+from linegraph.ensemble_file import load_ensemble
 from training.data import load_bands
 
 from .report import markdown_table

@@ -1,28 +1,28 @@
-"""CIF files read literally."""
+"""CIF files: atoms as they are listed, and as symmetry makes them."""
 
 from __future__ import annotations
 
 import re
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from .elements import Z_OF
+from .cif_amounts import check_listed, check_made, check_unsaid
+from .cif_sites import Data, column, elements_of, places_of, plain_symbols
+from .cif_symmetry import is_identity, operations_of
 from .errors import InputError
-from .regular import read_text
+from .safe_reading import inflated, read_bytes
 from .structure import Cell
+from .warned import warnings_as
 
-#: Neutron work has names of its own for the isotopes of hydrogen.
-_Z_OF = {**Z_OF, "D": 1, "T": 1}
-
-#: The largest space groups have so many in their conventional cell.
-OPERATIONS = 192
-
-#: Where a CIF lists its operations.
-_SYMMETRY = (
-    "_symmetry_equiv_pos_as_xyz", "_symmetry_equiv_pos_as_xyz_",
-    "_space_group_symop_operation_xyz", "_space_group_symop_operation_xyz_",
-    "_space_group_symop_magn_operation.xyz",
-)  # fmt: skip
+_SITES = "_atom_site_fract_x"
+_LATTICE = tuple(
+    [f"_cell_length_{axis}" for axis in "abc"]
+    + [f"_cell_angle_{angle}" for angle in ("alpha", "beta", "gamma")]
+    + ["_symmetry_cell_setting", "_space_group_crystal_system"]
+)
+_CHARGES = ("_atom_type_symbol", "_atom_type_oxidation_number")
 
 
 def explicit_cif(path: Path) -> Cell | None:
@@ -36,51 +36,125 @@ def explicit_cif(path: Path) -> Cell | None:
         The structure, or None where the file leaves atoms to be made by symmetry operations.
 
     Raises:
-        InputError: not one readable structure, an unknown element or a partly occupied site; the
-            message does not name the file.
+        InputError: as :func:`read_cif`, or of another name than ``.cif``.
     """
     if path.suffix.lower() != ".cif":
         raise InputError("of the kinds of CIF only plain .cif is read; or write a POSCAR")
+    with _as_cif():
+        return _read(path).listed
+
+
+def read_cif(path: Path) -> Cell:
+    """The atoms of a CIF: those that are listed, or those that pymatgen makes of them by symmetry.
+
+    All that the file says of elements, occupancies, symmetry and composition is heeded; pymatgen
+    leaves out what it does not know, and takes what has no operations that it knows for P1.
+
+    Args:
+        path: a plain or compressed CIF, magnetic ones included.
+
+    Raises:
+        InputError: not one readable structure, an unknown element, a partly occupied or empty
+            site, a space group of which the operations are not known, or atoms in other ratios
+            than those of ``_chemical_formula_sum``; the message does not name the file.
+    """
+    with _as_cif():
+        found = _read(path)
+        return _by_symmetry(found) if found.listed is None else found.listed
+
+
+@dataclass(frozen=True)
+class _Found:
+    data: Data
+    sites: list[int]
+    operations: list[str]
+    listed: Cell | None  # unless symmetry makes more atoms
+
+
+def _read(path: Path) -> _Found:
+    from pymatgen.io.cif import CifBlock, CifParser
+
+    data = _data(_text(path))
+    frac, sites = places_of(data), elements_of(data)
+    lattice = CifParser.from_str("data_x\n_x 1\n").get_lattice(CifBlock(data, [], "x"))
+    if lattice is None:
+        raise InputError("has no cell lengths and angles", field="lattice")
+    operations = operations_of(data, lattice.matrix)
+    if operations is None:
+        check_unsaid(data, sites)
+    elif not is_identity(operations):
+        return _Found(data, sites, operations, None)
+    cell = Cell(lattice.matrix, frac, sites)
+    check_listed(data, sites)
+    return _Found(data, sites, ["x, y, z"], cell)
+
+
+def _by_symmetry(found: _Found) -> Cell:
+    from pymatgen.io.cif import CifParser
+
+    # All that pymatgen could misread, or read otherwise than it was read here, is left out.
+    data, lines = found.data, ["data_x"]
+    lines += [f"{name} '{column(data, name)[0]}'" for name in _LATTICE if column(data, name)]
+    lines += _loop({"_symmetry_equiv_pos_as_xyz": found.operations})
+    charges = {name: column(data, name) for name in _CHARGES}
+    if len({len(values) for values in charges.values()} - {0}) == 1 and all(charges.values()):
+        lines += _loop(charges)
+    places = {name: column(data, name) for name in (f"_atom_site_fract_{axis}" for axis in "xyz")}
+    symbols = plain_symbols(data, found.sites)
+    lines += _loop({"_atom_site_label": symbols, "_atom_site_type_symbol": symbols, **places})
+    parser = CifParser.from_str("\n".join(lines))
+    structure = parser.parse_structures(primitive=False, on_error="raise")[0]
+    numbers = [site.specie.Z for site in structure]
+    cell = Cell(structure.lattice.matrix, structure.frac_coords, numbers)
+    check_made(data, found.sites, numbers)
+    return cell
+
+
+def _loop(columns: dict[str, list[str]]) -> list[str]:
+    rows = zip(*columns.values(), strict=True)
+    return ["loop_", *columns, *(" ".join(f"'{value}'" for value in row) for row in rows)]
+
+
+def _text(path: Path) -> str:
+    content = inflated(read_bytes(path), path.name)
+    if not content.strip():
+        raise InputError("is empty")
+    if b"\0" in content:
+        raise InputError("is no text that can be read (UTF-16?); save it as UTF-8")
+    # Names of authors come in any encoding; what is read here is plain ASCII.
+    text = content.decode("utf-8-sig", errors="replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _data(text: str) -> Data:
+    from pymatgen.io.cif import CifFile
+
+    found = [block.data for block in CifFile.from_str(text).data.values() if _SITES in block.data]
+    # Of blocks with the same name pymatgen keeps the last.
+    count = max(len(found), len(re.findall(rf"(?m)^[ \t]*{_SITES}\s", text)))
+    if not found:
+        raise InputError(f"has no {_SITES}, and so no structure as CIF has it")
+    if count > 1:
+        raise InputError(f"holds {count} structures, expected one")
+    return dict(found[0])
+
+
+@contextmanager
+def _as_cif() -> Iterator[None]:
+    """Make an :class:`InputError` of whatever the parser stumbles over, and silence it."""
     try:
-        from pymatgen.io.cif import CifFile, CifParser, str2float
+        import pymatgen.io.cif  # noqa: F401
     except ImportError:
         raise InputError("reading structure files needs pymatgen: pip install pymatgen") from None
     try:
-        # Names of authors come in any encoding; what is read here is plain ASCII.
-        text = read_text(path, errors="replace")
-        blocks = [b for b in CifFile.from_str(text).data.values() if "_atom_site_fract_x" in b.data]
-        if len(blocks) != 1:
-            raise InputError(f"holds {len(blocks)} structures, expected one")
-        data = blocks[0].data
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about what the parser does to the atoms, unused here
-            parser = CifParser.from_str(text)
-            if max(len(data.get(key, ())) for key in _SYMMETRY) > OPERATIONS:
-                raise InputError(
-                    f"lists more than {OPERATIONS} symmetry operations, as no space group has"
-                )
-            lattice, operations = parser.get_lattice(blocks[0]), parser.get_symops(blocks[0])
-        if len(operations) != 1:
-            return None
-        if lattice is None:
-            raise InputError("has no cell lengths and angles", field="lattice")
-        frac = [[str2float(x) for x in data[f"_atom_site_fract_{axis}"]] for axis in "xyz"]
-        symbols = data.get("_atom_site_type_symbol") or data["_atom_site_label"]
-        occupancies = [str2float(x) for x in data.get("_atom_site_occupancy", [])]
+        with warnings_as("ignore"):
+            yield
     except InputError:
         raise
-    except Exception as error:  # the parser raises whatever it stumbles over
-        reason = str(error).strip().splitlines()
+    except Exception as error:
+        # pymatgen says itself only that there is none.
+        cause = error.__cause__ or error
+        reason = str(cause).strip().splitlines()
         raise InputError(
-            f"cannot be read as CIF ({reason[0] if reason else type(error).__name__})"
+            f"cannot be read as CIF ({reason[0] if reason else type(cause).__name__})"
         ) from error
-    if any(occupancy != 1 for occupancy in occupancies):
-        atom = next(i for i, occupancy in enumerate(occupancies) if occupancy != 1)
-        raise InputError(f"atom {atom} is partially occupied", field="elements")
-    numbers = []
-    for atom, symbol in enumerate(symbols):
-        letters = re.match("[A-Z][a-z]?", symbol)
-        if letters is None or letters[0] not in _Z_OF:
-            raise InputError(f"atom {atom}: unknown element {symbol!r}", field="elements")
-        numbers.append(_Z_OF[letters[0]])
-    return Cell(lattice.matrix, list(zip(*frac, strict=True)), numbers)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch_geometric.data import Batch
 
 from .graph import CrystalGraph
 from .neighbors import Neighbors, shell_neighbors
 from .reading import as_cell
 from .structure import Cell
-from .transforms import LineGraph
+from .transforms import LINE_FIELDS, LineGraph
 
 #: Default width of a neighbour shell, Å. Beyond this, most gaps between shells are real; below,
 #: most are noise of the relaxation or the file (docs/graphs.md has the measured gaps).
@@ -123,23 +125,47 @@ def expand(graph: CrystalGraph) -> CrystalGraph:
     """The same graph with every bond repeated ``multiplicity`` times, as the reference stores it.
 
     Copies lie next to each other and all multiplicities are 1. If the graph has a line graph, it
-    is built anew from the copies.
+    is built anew from the copies. Other fields are kept, those of bonds (as PyG tells them: of as
+    many rows as there are bonds) repeated with them. Of a batch, every graph is expanded, and they
+    are batched again.
+
+    Raises:
+        RuntimeError: a batch that PyG did not make of graphs, and cannot take apart.
     """
-    copies: Tensor = graph["multiplicity"]
-    edge_index = graph["edge_index"].repeat_interleave(copies, dim=1)
-    count = torch.bincount(edge_index[1], minlength=int(graph.num_nodes or 0))
-    literal = CrystalGraph(
-        z=graph["z"],
-        pos=graph["pos"],
-        cell=graph["cell"],
-        edge_index=edge_index,
-        edge_vec=graph["edge_vec"].repeat_interleave(copies, dim=0),
-        multiplicity=torch.ones_like(edge_index[0]),
-        edge_end=count.cumsum(0),
-    )
+    if isinstance(graph, Batch):
+        followed = [key for key in graph.to_dict() if f"{key}_batch" in graph]
+        members = [expand(member) for member in graph.to_data_list()]
+        batch = Batch.from_data_list(members, follow_batch=followed)
+        # What the batch was given itself, its members do not have.
+        own = {key: value for key, value in _expanded_fields(graph).items() if key not in batch}
+        expanded: CrystalGraph = batch.update(own)
+        return expanded
+    literal: CrystalGraph = copy(graph).update(_expanded_fields(graph))
     if "line_index" in graph:
         literal = LineGraph()(literal)
     return literal
+
+
+def _expanded_fields(graph: CrystalGraph) -> dict[str, Any]:
+    """All fields but those of the line graph, after bonds have been repeated."""
+    copies: Tensor = graph["multiplicity"]
+    which = torch.repeat_interleave(copies)
+    others = ("z", "pos", "cell", "edge_end", "batch", "ptr")
+    fields = {key: value for key, value in graph.to_dict().items() if key not in LINE_FIELDS}
+    for key, value in fields.items():
+        # There may be as many bonds as atoms, or one bond in one cell.
+        if key in ("edge_index", "edge_vec") or (key not in others and graph.is_edge_attr(key)):
+            along = graph.__cat_dim__(key, value)
+            if isinstance(value, Tensor):
+                fields[key] = value.index_select(along, which)
+            elif isinstance(value, np.ndarray):
+                fields[key] = value.take(which.cpu().numpy(), axis=along)
+            else:
+                fields[key] = type(value)(value[i] for i in which.tolist())
+    target = fields["edge_index"][1]
+    fields["multiplicity"] = torch.ones_like(target)
+    fields["edge_end"] = torch.bincount(target, minlength=int(graph.num_nodes or 0)).cumsum(0)
+    return fields
 
 
 def _unique_rows(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

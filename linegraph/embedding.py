@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,14 @@ def values_and_embeddings(
         ``[B]`` barriers in eV and ``[B, H]`` what goes into the head.
     """
     seen: list[Tensor] = []
-    handle = head_of(member).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    asker = get_ident()
+
+    def keep(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        # The member may be asked by other threads, too, which have hooks of their own.
+        if get_ident() == asker:
+            seen.append(given[0])
+
+    handle = head_of(member).register_forward_pre_hook(keep)
     try:
         with torch.inference_mode():
             values = member(batch)

@@ -1,127 +1,191 @@
-"""Files of several models that predict as one (:class:`linegraph.members.Ensemble`)."""
+"""Several models that predict as one: a barrier, an interval, and how far the training was."""
 
 from __future__ import annotations
 
-from os import PathLike
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+from torch_geometric.data import Batch
 
 from .barrier import Barrier
-from .embedding import head_of
+from .devices import usable_device
+from .domain import Domain
+from .embedding import said_by_all
 from .errors import InputError
-from .known_records import potential_as_tensors, read_potential, read_records, records_as_tensors
-from .members import Ensemble
+from .graph import CrystalGraph
+from .intervals import Calibration
 from .models import Model
-from .weights import (
-    ENSEMBLE,
-    check_finite,
-    check_intact,
-    fitting,
-    load_weights,
-    model_of,
-    read_tensors,
-    tensor_file,
-    write_tensors,
-)
+from .paths import views
+from .potential import Potential, checked_barriers
 
-__all__ = ["Barrier", "Ensemble", "load_ensemble", "save_ensemble"]
+#: Bond pairs in one forward pass: no gradients are kept, so this is a matter of speed, not memory.
+BUDGET = 200_000
 
-#: What a file is, and what it is if there is a potential in it: who does not know of that would
-#: leave it out.
-FORMAT, WITH_POTENTIAL = f"{ENSEMBLE}1", f"{ENSEMBLE}2"
-
-#: The weights that come with the package.
-DEFAULT = Path(__file__).parent / "data" / "barrier.safetensors"
+#: Bands in one: graphs of paths have no bond pairs.
+MOST = 64
 
 
-def save_ensemble(path: str | PathLike[str], ensemble: Ensemble) -> None:
-    """Write an ensemble to one safetensors file.
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Models of one kind whose mean is the barrier.
 
-    Args:
-        path: the file.
-        ensemble: what to write; weights are stored as float32.
-    """
-    state: dict[str, Tensor] = {}
-    for k, member in enumerate(ensemble.members):
-        for key, tensor in member.state_dict().items():
-            whole = tensor.float() if tensor.is_floating_point() else tensor
-            state[f"members.{k}.{key}"] = whole
-    about: dict[str, Any] = {
-        "format": FORMAT,
-        "name": ensemble.name,
-        "config": ensemble.config,
-        "graph_settings": ensemble.graph_settings,
-        "members": len(ensemble.members),
-    }
-    if ensemble.domain is not None and ensemble.calibration is not None:
-        told, tensors = records_as_tensors(ensemble.domain, ensemble.calibration)
-        about, state = {**about, **told}, {**state, **tensors}
-    if ensemble.potential is not None:
-        told, tensors = potential_as_tensors(ensemble.potential)
-        about, state = {**about, **told, "format": WITH_POTENTIAL}, {**state, **tensors}
-    write_tensors(path, state, about)
+    A new hop is predicted by all members, a held-out record of the calibration by one: the mean
+    errs no more than its members do on the average, so intervals are slightly too wide rather than
+    too narrow. Of the training records themselves they are far too wide.
 
-
-def load_ensemble(path: str | PathLike[str] | None = None) -> Ensemble:
-    """Read an ensemble, or a single model as an ensemble of one.
-
-    Args:
-        path: a file of :func:`save_ensemble` or :func:`linegraph.weights.save_weights`, or the
-            folder of a run; None for the weights that come with the package.
-
-    Returns:
-        The ensemble, on the CPU; that of a single model is not calibrated.
+    Attributes:
+        name: of the model.
+        config: its sizes.
+        graph_settings: arguments of :func:`linegraph.views` the members were trained with.
+        members: the models, in evaluation mode.
+        domain: the training records as the members see them; None for members alone.
+        calibration: how wrong held-out records were; given together with ``domain``.
+        potential: what barriers of a potential are worth beside the models; None if it was not
+            learned. Only together with ``calibration``.
 
     Raises:
-        InputError: no such file, not a file of ours, damaged, of another version, or of a model
-            that predicts no barriers.
+        ValueError: only one of ``domain`` and ``calibration``, or ``potential`` without them.
     """
-    if path is None:
-        if not DEFAULT.is_file():
+
+    name: str
+    config: dict[str, Any]
+    graph_settings: dict[str, Any]
+    members: tuple[Model, ...]
+    domain: Domain | None = None
+    calibration: Calibration | None = None
+    potential: Potential | None = None
+
+    def __post_init__(self) -> None:
+        if (self.domain is None) != (self.calibration is None):
+            raise ValueError("domain and calibration are given together or not at all")
+        if self.calibration is None and self.potential is not None:
+            raise ValueError("a potential is worth nothing without a calibration")
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Names of the graphs the members look at."""
+        return self.members[0].views
+
+    @property
+    def records(self) -> int:
+        """How many records it was trained on; 0 where the file does not tell."""
+        return 0 if self.domain is None else len(self.domain.names)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether there are intervals, probabilities and distances."""
+        return self.calibration is not None
+
+    def predict(
+        self,
+        bands: Sequence[Any],
+        *,
+        level: float = 0.9,
+        threshold: float = 0.65,
+        device: str = "cpu",
+        potential: Sequence[float | None] | None = None,
+    ) -> list[Barrier]:
+        """Barriers of hops, in their order.
+
+        Args:
+            bands: what :func:`linegraph.views` takes.
+            level: how often the intervals shall hold the barrier.
+            threshold: of :attr:`Barrier.below`, eV.
+            device: where to compute, as torch calls it; ``auto`` for a GPU if there is one. The
+                members stay there.
+            potential: barriers of a potential's nudged elastic bands in eV, one for each hop, None
+                where there is none. What the members say is moved towards them
+                (:attr:`potential`), and how far such values are off is known from held-out ones.
+
+        Raises:
+            InputError: an unusable band, or one whose prediction is not finite (``record`` is its
+                position); a level that is not between 0 and 1, or higher than so few held-out
+                records support; no such device; barriers of a potential that are none, as many as
+                there are no bands, or that nothing was learned of.
+        """
+        beside = self._beside(potential, len(bands))
+        where = usable_device(device)
+        for member in self.members:
+            member.to(where)
+        found: list[Barrier] = []
+        for graphs in self._batches(bands):
+            batch = {
+                name: Batch.from_data_list([graph[name] for graph in graphs]).to(where)
+                for name in self.views
+            }
+            values, embeddings = said_by_all(self.members, batch)
+            finite = np.isfinite(values).all(axis=0)
+            if not finite.all():
+                bad = int(np.flatnonzero(~finite)[0])
+                raise InputError("the prediction is NaN or infinite", record=len(found) + bad)
+            given = beside[len(found) : len(found) + len(graphs)]
+            found += self._barriers(values, embeddings, level, threshold, given)
+        return found
+
+    def require_potential(self) -> None:
+        """Refuse barriers of a potential, unless it was learned what they are worth.
+
+        Raises:
+            InputError: it was not.
+        """
+        if self.potential is None:
             raise InputError(
-                "no weights come with this version: train a model and give --weights RUN"
+                "these weights have not learned what barriers of a potential are worth "
+                "(train --folds --neb does)",
+                field="potential",
             )
-        path = DEFAULT
-    file = tensor_file(path)
-    about, state = read_tensors(file)
-    if about.get("format") in (FORMAT, WITH_POTENTIAL):
-        check_finite(state, file)
-        with fitting(file):
-            ensemble = _ensemble(about, state)
-        check_intact(about, state, file)
-        return ensemble
-    one = load_weights(file)
-    if one.outputs or not hasattr(one.model, "head"):
-        raise InputError(
-            f"holds {one.name}, which predicts properties of crystals and no barriers: train "
-            "--init makes a barrier model of it",
-            file=file,
-        )
-    return Ensemble(one.name, one.config, one.graph_settings, (one.model,))
 
+    def _beside(self, potential: Sequence[float | None] | None, count: int) -> NDArray[np.float64]:
+        """Barriers of a potential ``[count]`` in eV, NaN where there is none."""
+        if potential is None:
+            return np.full(count, np.nan)
+        self.require_potential()
+        return checked_barriers(potential, count)
 
-def _ensemble(about: dict[str, Any], state: dict[str, Tensor]) -> Ensemble:
-    """Of what is in a file; anything that does not fit raises."""
-    name, config, settings = about["name"], about["config"], about["graph_settings"]
-    rest = dict(state)
-    members: list[Model] = []
-    if about["members"] < 1:
-        raise ValueError("no members")
-    for k in range(about["members"]):
-        prefix = f"members.{k}."
-        own = {key: rest.pop(key) for key in state if key.startswith(prefix)}
-        weights = {key.removeprefix(prefix): tensor for key, tensor in own.items()}
-        members.append(model_of(name, config, settings, weights))
-    head_of(members[0])
-    domain, calibration, potential = None, None, None
-    if "records" in about:
-        domain, calibration = read_records(about, rest, members)
-    if ("potential" in about) != (about["format"] == WITH_POTENTIAL):
-        raise ValueError(f"a potential in {FORMAT}, or none in {WITH_POTENTIAL}")
-    if "potential" in about:
-        potential = read_potential(about, rest, members)
-    if rest:
-        raise ValueError(f"unknown tensor {min(rest)}")
-    return Ensemble(name, config, settings, tuple(members), domain, calibration, potential)
+    def _batches(self, bands: Sequence[Any]) -> Iterator[list[dict[str, CrystalGraph]]]:
+        """Graphs of bands, as many together as the budget allows."""
+        batch: list[dict[str, CrystalGraph]] = []
+        size = 0
+        for position, band in enumerate(bands):
+            try:
+                graphs = views(band, self.views, **self.graph_settings)
+            except InputError as error:
+                raise error.at(record=position) from None
+            triplets = sum(graph.num_triplets for graph in graphs.values())
+            if batch and (size + triplets > BUDGET or len(batch) == MOST):
+                yield batch
+                batch, size = [], 0
+            batch.append(graphs)
+            size += triplets
+        if batch:
+            yield batch
+
+    def _barriers(
+        self,
+        values: NDArray[np.float64],
+        embeddings: NDArray[np.float32],
+        level: float,
+        threshold: float,
+        given: NDArray[np.float64],
+    ) -> list[Barrier]:
+        """Of what the members, ``[k, B]`` in eV and ``[k, B, H]``, and a potential say."""
+        if self.potential is not None:
+            values = self.potential.correction(values, given)
+        means = values.mean(axis=0).tolist()
+        if self.domain is None or self.calibration is None:
+            return [Barrier(mean, threshold=threshold) for mean in means]
+        distances, nearest = self.domain.place(embeddings)
+        found = []
+        for i, mean in enumerate(means):
+            calibration, moved = self.calibration, None
+            if self.potential is not None and np.isfinite(given[i]):
+                calibration, moved = self.potential.calibration, float(given[i])
+            distribution = calibration.distribution(values[:, i], distances[:, i])
+            ends = distribution.interval(level)
+            below = distribution.below(threshold)
+            distance = float(distances[:, i].mean())
+            found.append(Barrier(mean, *ends, level, below, threshold, distance, nearest[i], moved))
+        return found

@@ -55,8 +55,8 @@ def element_classes() -> NDArray[np.float64]:
 
 
 @cache
-def _table() -> Tensor:
-    table = torch.zeros(MAX_Z + 1, NUM_FEATURES)
+def _table() -> NDArray[np.float32]:
+    table = np.zeros((MAX_Z + 1, NUM_FEATURES), dtype=np.float32)
     start = 0
     for column, width in zip(_classes().T, CLASSES.values(), strict=True):
         (known,) = np.nonzero(~np.isnan(column))
@@ -68,9 +68,11 @@ def _table() -> Tensor:
 def element_features() -> Tensor:
     """One-hot classes of nine properties of every element, ``[104, 92]``; row = atomic number.
 
-    Row 0 is unused (zeros). ``linegraph/data/elements.csv`` holds the class numbers.
+    Row 0 is unused (zeros). ``linegraph/data/elements.csv`` holds the class numbers. It is made in
+    float32 on the current device: within ``torch.device("meta")`` it has no numbers.
 
     Source: Xie and Grossman, Phys. Rev. Lett. 120, 145301 (2018), Table I, as tabulated by
     jarvis-tools under the name "cgcnn".
     """
-    return _table().clone()
+    # Kept as an array, since what is kept must not depend on the device of the first call.
+    return torch.tensor(_table())

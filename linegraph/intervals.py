@@ -96,7 +96,7 @@ class Distribution:
         if not 0 < level < 1:
             raise InputError(f"{level} is not between 0 and 1", field="level")
         # The new record is one more: of n + 1 at least so many must be inside. Rounded, as
-        # 0.9 * 10 may come out above 9.
+        # 0.07 * 100 comes out above 7.
         inside = math.ceil(round(level * (n + 1), 9))
         if inside > n:
             raise InputError(
@@ -110,7 +110,12 @@ class Distribution:
 
         0 for thresholds that are not positive; never quite 1, as a new record may be stranger than
         all held-out ones.
+
+        Raises:
+            InputError: NaN.
         """
+        if math.isnan(threshold):
+            raise InputError("is no number", field="threshold")
         if threshold <= 0:
             return 0.0
         under = int(np.searchsorted(self.points, threshold, side="left"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from .barrier import Barrier
 from .empty_sites import EmptySite
-from .ensemble import Barrier
 from .hops import Hop
 from .levels import Interval, in_words, level_as_dict
 from .percolation import Percolation
@@ -24,7 +24,7 @@ class HopBarrier:
         hop: see :class:`linegraph.hops.Hop`.
         band: what the models looked at (:func:`linegraph.supercell.band_of`).
         approach: least distance of an image to an atom of the host, Å; at most 5.
-        barrier: see :class:`linegraph.ensemble.Barrier`.
+        barrier: see :class:`linegraph.barrier.Barrier`.
     """
 
     hop: Hop
@@ -57,7 +57,7 @@ class HopBarrier:
         }
 
 
-class Model(NamedTuple):
+class Predictor(NamedTuple):
     """What predicted.
 
     Attributes:
@@ -101,7 +101,7 @@ class Prediction:
     percolation: tuple[Percolation, ...]
     intervals: tuple[Interval | None, ...]
     clear: tuple[Percolation, ...]
-    model: Model
+    model: Predictor
     level: float
     threshold: float
     empty_sites: tuple[EmptySite, ...] | None = None

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from os import PathLike
 from typing import Any
 
 from numpy.typing import ArrayLike
 
+from .barrier import Barrier
 from .devices import usable_device
 from .elements import SYMBOLS
 from .empty_sites import with_found
-from .ensemble import Barrier, Ensemble, load_ensemble
+from .ensemble import Ensemble
+from .ensemble_file import load_ensemble
 from .errors import InputError
 from .hops import Hop, hops
 from .levels import Interval
 from .percolation import Percolation, percolation
-from .predicted import HopBarrier, Model, Prediction
+from .predicted import HopBarrier, Prediction, Predictor
 from .reading import as_cell
 from .structure import Cell
 from .supercell import MIN_WIDTH, band_of, closest_approach
@@ -29,6 +30,9 @@ THRESHOLD = 0.65
 LEVEL = 0.9
 
 Weights = str | PathLike[str] | Ensemble
+
+#: Barriers of some hops in eV, by their labels, or how to find them.
+OfHops = Mapping[str, float] | Callable[[str, Sequence[Hop]], Mapping[str, float]]
 
 
 def predict(
@@ -44,6 +48,7 @@ def predict(
     level: float = LEVEL,
     threshold: float = THRESHOLD,
     device: str = "auto",
+    potential: OfHops | None = None,
     ended: Callable[[str], None] | None = None,
 ) -> Prediction:
     """Predict the barriers of all distinct hops of an ion in a crystal.
@@ -52,8 +57,8 @@ def predict(
         structure: the path of a file that pymatgen reads (CIF, POSCAR, ...), a pymatgen
             ``Structure``, ASE ``Atoms``, or a :class:`Cell`; any cell of the crystal.
         ion: element of the mobile ion; without it the only usual one there is.
-        weights: an :class:`Ensemble`, or what :func:`linegraph.ensemble.load_ensemble` reads; for
-            many structures load it once. The graphs are made as it was trained.
+        weights: an :class:`Ensemble`, or what :func:`linegraph.ensemble_file.load_ensemble` reads;
+            for many structures load it once. The graphs are made as it was trained.
         max_length: see :func:`linegraph.hops.hops`, Å.
         empty_sites: see there, ``[M, 3]`` fractional.
         find_empty_sites: find more (:func:`linegraph.empty_sites.find_empty_sites`).
@@ -62,16 +67,22 @@ def predict(
         level: how often the intervals are to hold the barrier, between 0 and 1.
         threshold: eV; the probability that a barrier is below it is given.
         device: auto, cpu, cuda or cuda:N.
+        potential: barriers of a potential's nudged elastic bands in eV, by the labels of hops, or a
+            function that finds them for a reduced formula and its hops; none for hops that are
+            left out. Of weights that have learned what they are worth.
         ended: told when a stage is over: ``hops``, ``bands``, ``model``, ``percolation``.
 
     Raises:
         InputError: unusable weights, device or structure; whatever :func:`linegraph.hops.hops`,
             :func:`linegraph.empty_sites.find_empty_sites` and
-            :func:`linegraph.supercell.band_of` refuse. Names the file, where there is one.
+            :func:`linegraph.supercell.band_of` refuse; a label that no hop has, or what is no
+            barrier of a potential. Names the file, where there is one.
     """
     ensemble = usable_weights(weights)
     where = usable_device(device)
     _check(level, threshold)
+    if potential is not None:
+        ensemble.require_potential()
     mark = ended or (lambda _: None)
     labels: list[str] = []
     try:
@@ -83,7 +94,13 @@ def predict(
         approaches = [closest_approach(band) for band in bands]
         mark("bands")
         labels = [hop.label for hop in found]
-        barriers = ensemble.predict(bands, level=level, threshold=threshold, device=where)
+        barriers = ensemble.predict(
+            bands,
+            level=level,
+            threshold=threshold,
+            device=where,
+            potential=None if potential is None else _beside(potential, formula_of(cell), found),
+        )
     except InputError as error:
         file = structure if isinstance(structure, str | PathLike) else None
         raise named(error, labels).at(file=file) from None
@@ -94,51 +111,18 @@ def predict(
         ion=found[0].ion,
         cell=cell,
         hops=rows,
-        **_where_it_leads(rows),
-        model=Model(ensemble.name, len(ensemble.members), ensemble.records, ensemble.calibrated),
+        percolation=_levels(rows),
+        intervals=_intervals(found, barriers),
+        clear=_levels([row for row in rows if not row.blocked]),
+        model=Predictor(
+            ensemble.name, len(ensemble.members), ensemble.records, ensemble.calibrated
+        ),
         level=level,
         threshold=threshold,
         empty_sites=new,
     )
     mark("percolation")
     return prediction
-
-
-def with_potential(
-    prediction: Prediction,
-    potential: Mapping[str, float],
-    *,
-    weights: Weights | None = None,
-    device: str = "auto",
-) -> Prediction:
-    """The same crystal with barriers of a potential beside some of its hops.
-
-    Args:
-        prediction: of :func:`predict`.
-        potential: barriers of a potential's nudged elastic bands in eV, by the label of the hop.
-        weights: what predicted; has learned what such barriers are worth.
-        device: auto, cpu, cuda or cuda:N.
-
-    Raises:
-        InputError: unusable weights or device, a label that no hop has, or what is no barrier.
-    """
-    labels = [row.hop.label for row in prediction.hops]
-    for label in potential:
-        if label not in labels:
-            raise InputError(f"no hop has this label: {', '.join(labels)}", record=repr(label))
-    try:
-        barriers = predict_bands(
-            [row.band for row in prediction.hops],
-            weights=weights,
-            level=prediction.level,
-            threshold=prediction.threshold,
-            device=device,
-            potential=[potential.get(label) for label in labels],
-        )
-    except InputError as error:
-        raise named(error, labels) from None
-    rows = tuple(replace(r, barrier=b) for r, b in zip(prediction.hops, barriers, strict=True))
-    return replace(prediction, hops=rows, **_where_it_leads(rows))
 
 
 def predict_bands(
@@ -180,7 +164,7 @@ def usable_weights(weights: Weights | None) -> Ensemble:
     """The ensemble itself, or the one in a file.
 
     Raises:
-        InputError: see :func:`linegraph.ensemble.load_ensemble`.
+        InputError: see :func:`linegraph.ensemble_file.load_ensemble`.
     """
     return weights if isinstance(weights, Ensemble) else load_ensemble(weights)
 
@@ -209,13 +193,14 @@ def _check(level: float, threshold: float) -> None:
         raise InputError(f"expected more than 0 eV, got {threshold}", field="threshold")
 
 
-def _where_it_leads(rows: Sequence[HopBarrier]) -> dict[str, Any]:
-    """What of a prediction follows from its hops and their barriers."""
-    return {
-        "percolation": _levels(rows),
-        "intervals": _intervals([row.hop for row in rows], [row.barrier for row in rows]),
-        "clear": _levels([row for row in rows if not row.blocked]),
-    }
+def _beside(potential: OfHops, formula: str, found: Sequence[Hop]) -> list[float | None]:
+    """A potential's barrier of each hop in eV, None where there is none."""
+    given = potential(formula, found) if callable(potential) else potential
+    labels = [hop.label for hop in found]
+    for label in given:
+        if label not in labels:
+            raise InputError(f"no hop has this label: {', '.join(labels)}", record=repr(label))
+    return [given.get(label) for label in labels]
 
 
 def _levels(rows: Sequence[HopBarrier]) -> tuple[Percolation, ...]:

@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from .atomic_files import replacing
 from .checkpoint import checked, read_tensors
 from .convert import load_reference_state_dict, reference_differences
 from .errors import InputError
-from .features import element_features
 from .models import PROPERTIES, PUBLISHED, Model, build_model
 from .nn import ALIGNN
 from .weights import save_weights
-from .whole import replacing
 
 BOND_CENTERS = "edge_embedding.0.centers"
 ANGLE_CENTERS = "angle_embedding.0.centers"
@@ -182,7 +181,6 @@ def _count(kind: str, state: Mapping[str, Tensor]) -> int:
 
 def _outline(name: str, config: Mapping[str, Any]) -> Model:
     """A model that has shapes, but takes no memory."""
-    element_features()  # kept once made; made below it would be kept without its numbers
     with torch.device("meta"):
         return build_model(name, **config)
 

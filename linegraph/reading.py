@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 import zlib
 from itertools import takewhile
 from lzma import LZMAError
@@ -15,15 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from .cif import explicit_cif
+from .cif import read_cif
 from .errors import InputError
-from .regular import inflated, read_bytes
+from .safe_reading import inflated, read_bytes
 from .structure import Cell
+from .warned import warnings_as
 
 # What pymatgen takes a file for, by its name.
+_CIF = re.compile(r"\.m?cif", re.IGNORECASE)
 _JSON = re.compile(r"\.(json|mson)", re.IGNORECASE)
 _YAML = re.compile(r"\.ya?ml", re.IGNORECASE)
+_UNKNOWN = "cannot be read: its name says no known format; name it .cif, .vasp (POSCAR) or .json"
 _POSCAR = re.compile(r"POSCAR|CONTCAR|\.vasp|^CHGCAR|^LOCPOT", re.IGNORECASE)
+
+# Names of standard input, which is no file that could be read twice.
+_STDIN = ("-", "/dev/stdin", "/dev/fd/0")
 
 
 def as_cell(structure: Any) -> Cell:
@@ -79,6 +84,8 @@ def _from_ase(atoms: Any) -> Cell:
 
 
 def _from_file(path: Path) -> Cell:
+    if str(path) in _STDIN:
+        raise InputError("standard input is not read; give a file", file=path)
     if not isfile(path):
         raise InputError("no such file", file=path)
     try:
@@ -88,9 +95,11 @@ def _from_file(path: Path) -> Cell:
             "reading structure files needs pymatgen: pip install pymatgen", file=path
         ) from None
     try:
-        if path.suffix.lower() == ".cif" and (cell := explicit_cif(path)) is not None:
-            return cell
+        if _CIF.search(path.name):
+            return read_cif(path)
         text = _text_of(path)
+        if not text.strip():
+            raise InputError("is empty")
         if _JSON.search(path.name):
             return cell_of_dict(json.loads(text))
         if _YAML.search(path.name):
@@ -102,11 +111,13 @@ def _from_file(path: Path) -> Cell:
     except (OSError, EOFError, ValueError, RecursionError, LZMAError, zlib.error) as error:
         raise _unreadable(path, error) from error
     try:
-        with warnings.catch_warnings():
-            # A POSCAR without element names would become one of hydrogen, helium, ...
-            warnings.filterwarnings("error", message="Elements in POSCAR cannot be determined")
+        # A POSCAR without element names would become one of hydrogen, helium, ...
+        with warnings_as("error", "Elements in POSCAR cannot be determined"):
             structure = Structure.from_file(path)
     except Exception as error:  # pymatgen's parsers raise whatever they stumble over
+        if "Unrecognized extension" in str(error):
+            what = "looks like a CIF: name it .cif" if "_atom_site_" in text else _UNKNOWN
+            raise InputError(what, file=path) from None
         raise _unreadable(path, error) from error
     try:
         return _from_pymatgen(structure)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 FloatArray = NDArray[np.float64]
+Numbers = TypeVar("Numbers", FloatArray, Tensor)
+
+# Added under the root, so that its slope is finite at 0.
+_TINY = 1e-6
 
 
 def signed_root(energy: FloatArray) -> FloatArray:
@@ -14,6 +21,11 @@ def signed_root(energy: FloatArray) -> FloatArray:
     return root
 
 
-def signed_square(root: FloatArray) -> FloatArray:
-    """What :func:`signed_root` undoes."""
-    return root * np.abs(root)
+def smooth_root(energy: Tensor) -> Tensor:
+    """The same with a finite slope at 0, for losses; off by 0.001 there, and less elsewhere."""
+    return energy.sign() * (energy.abs() + _TINY).sqrt()
+
+
+def signed_square(root: Numbers) -> Numbers:
+    """What :func:`signed_root` undoes: ``root |root|``."""
+    return root * abs(root)

@@ -45,7 +45,8 @@ def band_of(structure: Any, hop: Hop, min_width: float = MIN_WIDTH, idpp: bool =
     ``min_width`` from all of its periodic images: what counts is the shortest vector of its
     lattice. That is the distance meant, whatever the shape of the cell. Its perpendicular widths
     are never more than that, and less the more oblique it is: asking 8 Å of them takes 64
-    primitive cells of LiF or LiCoO2 where 27 are enough.
+    primitive cells of LiF or LiCoO2 where 27 are enough. Of several such supercells it is the one
+    whose longest edge is the shortest.
 
     The host lacks the ions at both ends. Next to an end that is an empty site it lacks those
     nearer than :data:`CROWDED`, too: the ion could not get there with them in place.

@@ -9,6 +9,9 @@ from torch import Tensor
 from torch_geometric.data import Batch
 from torch_geometric.transforms import BaseTransform
 
+#: What :class:`LineGraph` adds.
+LINE_FIELDS = ("line_index", "line_cos", "line_end")
+
 
 class LineGraph(BaseTransform):
     r"""Add the line graph: every pair of consecutive bonds, and the angle between them.
@@ -27,6 +30,9 @@ class LineGraph(BaseTransform):
     in any order, ``multiplicity`` or not, and no bonds at all. It adds ``line_index [2, T]``
     (sorted by target bond), ``line_cos [T]`` and ``line_end [E]``.
 
+    Raises:
+        ValueError: ``edge_vec`` or ``multiplicity`` are not of as many bonds as ``edge_index``.
+
     Note:
         PyG adds up indices in a batch by rules of the class. :class:`linegraph.CrystalGraph` has
         them for ``line_index``; on a plain ``Data`` apply the transform to the ``Batch``.
@@ -35,6 +41,7 @@ class LineGraph(BaseTransform):
     def forward(self, data: Any) -> Any:
         edge_index: Tensor = data["edge_index"]
         copies = getattr(data, "multiplicity", None)
+        check_sizes(edge_index, data["edge_vec"], copies)
         index = line_index(edge_index, int(data.num_nodes), copies)
         bonds = edge_index.size(1)
         data["line_index"] = index
@@ -43,6 +50,21 @@ class LineGraph(BaseTransform):
         if isinstance(data, Batch):
             _register_slices(data)
         return data
+
+
+def check_sizes(edge_index: Tensor, edge_vec: Tensor, multiplicity: Tensor | None) -> None:
+    """That all fields are of the same bonds, which some transforms change in ``edge_index`` alone.
+
+    Raises:
+        ValueError: they are not.
+    """
+    bonds = edge_index.size(1)
+    for name, value in (("edge_vec", edge_vec), ("multiplicity", multiplicity)):
+        if value is not None and value.size(0) != bonds:
+            raise ValueError(
+                f"edge_index has {bonds} bonds but {name} has {value.size(0)}; "
+                "what changes the bonds has to change both"
+            )
 
 
 def line_index(edge_index: Tensor, num_nodes: int, multiplicity: Tensor | None = None) -> Tensor:
@@ -117,6 +139,9 @@ def _register_slices(batch: Any) -> None:
     if slices is None or "edge_index" not in slices:
         return
     bonds = slices["edge_index"].cpu()
+    if int(bonds[-1]) != batch["edge_index"].size(1):
+        # Another transform changed the bonds of the batch: PyG cannot take it apart any more.
+        return
     ends = torch.nn.functional.pad(batch["line_end"].cpu(), (1, 0))
     triplets = ends[bonds]
     slices["line_index"] = slices["line_cos"] = triplets

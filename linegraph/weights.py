@@ -16,7 +16,6 @@ from torch import Tensor
 
 from .checkpoint import DTYPES
 from .errors import InputError, shortened
-from .features import element_features
 from .models import Model, build_model
 
 FORMAT = "linegraph-1"
@@ -24,7 +23,7 @@ FORMAT = "linegraph-1"
 #: torch can hold a tensor of more, but calculates nothing with it.
 DIMENSIONS = 64
 
-#: What the format of a file of several models begins with (:mod:`linegraph.ensemble`).
+#: What the format of a file of several models begins with (:mod:`linegraph.ensemble_file`).
 ENSEMBLE = "linegraph-ensemble-"
 
 
@@ -119,7 +118,6 @@ def model_of(
     first = next(iter(t for t in state.values() if t.is_floating_point()))
     if first.dtype not in DTYPES:
         raise ValueError(f"weights are {first.dtype}")
-    element_features()  # kept once made; made below it would be kept without its numbers
     # Compared before memory is taken for sizes that the file only claims to have.
     with torch.device("meta"):
         outline = build_model(name, **config).state_dict()

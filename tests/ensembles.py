@@ -13,7 +13,8 @@ from torch_geometric.data import Batch
 import linegraph as library
 from linegraph.domain import Domain
 from linegraph.embedding import values_and_embeddings
-from linegraph.ensemble import Ensemble, save_ensemble
+from linegraph.ensemble import Ensemble
+from linegraph.ensemble_file import save_ensemble
 from linegraph.intervals import calibrate
 from linegraph.potential import Potential
 from training.bands import Band

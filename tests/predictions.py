@@ -8,7 +8,7 @@ from typing import Any
 from linegraph.barrier import Barrier
 from linegraph.hops import hops
 from linegraph.percolation import percolation
-from linegraph.predicted import TOO_CLOSE, HopBarrier, Model, Prediction
+from linegraph.predicted import TOO_CLOSE, HopBarrier, Prediction, Predictor
 from linegraph.prediction import formula_of
 from linegraph.structure import Cell
 from linegraph.supercell import band_of, closest_approach
@@ -61,7 +61,7 @@ def predicted(
             for level in levels
         ),
         clear=percolation([row.hop for row in clear], [row.barrier.value for row in clear]),
-        model=Model("MODEL-4", 2, 14, calibrated),
+        model=Predictor("MODEL-4", 2, 14, calibrated),
         level=0.9,
         threshold=0.65,
     )

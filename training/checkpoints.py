@@ -10,13 +10,13 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from linegraph.whole import replacing
+from linegraph.atomic_files import replacing
 
 from .files import make_folder
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Lightning's checkpoints in the way of :func:`linegraph.whole.replacing`.
+    """Lightning's checkpoints in the way of :func:`linegraph.atomic_files.replacing`.
 
     Lightning itself writes to the folder of temporary files and moves the result: where that is on
     another disk, a checkpoint is copied, and a kill leaves half of one under its name.

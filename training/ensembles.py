@@ -16,14 +16,15 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from linegraph.atomic_files import replacing
 from linegraph.devices import usable_device
 from linegraph.domain import Domain
 from linegraph.embedding import said_by_all
-from linegraph.ensemble import Ensemble, save_ensemble
+from linegraph.ensemble import Ensemble
+from linegraph.ensemble_file import save_ensemble
 from linegraph.errors import InputError
 from linegraph.intervals import calibrate
 from linegraph.weights import Weights, load_weights
-from linegraph.whole import replacing
 
 from .data import labelled, load_bands
 from .fit import Machine

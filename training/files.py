@@ -11,8 +11,10 @@ from typing import Any
 
 import yaml
 
+from linegraph.atomic_files import is_unfinished, reason, replacing
 from linegraph.errors import InputError
-from linegraph.whole import is_unfinished, reason, replacing
+
+from .held import held
 
 #: JSON from elsewhere may hold halves of characters, and JSON reads such an escape as one.
 _ESCAPED = "backslashreplace"
@@ -91,14 +93,18 @@ def write_csv(
 def new_run_folder(path: str | os.PathLike[str]) -> Path:
     """Create the folder of a run; one that is there but empty will do.
 
+    Whoever writes nothing into it at once holds it until then (:func:`training.held.held`).
+
     Raises:
-        InputError: the folder holds something, is a file, or cannot be created.
+        InputError: the folder holds something or is held by another run, is a file, or cannot be
+            created.
     """
     folder = make_folder(path)
-    if not holds_nothing(folder):
-        raise InputError(
-            "run folder already exists; choose another --out or use --resume", file=path
-        )
+    with held(folder):
+        if not holds_nothing(folder):
+            raise InputError(
+                "run folder already exists; choose another --out or use --resume", file=path
+            )
     return folder
 
 

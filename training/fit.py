@@ -18,11 +18,11 @@ from torch import Tensor
 
 import linegraph
 from linegraph import InputError
+from linegraph.atomic_files import replacing
 from linegraph.devices import usable_device
 from linegraph.models import Model
 from linegraph.nn import set_recompute, set_synchronised
 from linegraph.weights import save_weights
-from linegraph.whole import replacing
 
 from .batches import EpochBatches, Targets, as_tensor, loader, triplet_budget
 from .callbacks import EpochProgress, History

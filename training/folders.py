@@ -24,10 +24,7 @@ A folder without any table is read too: its bands, by file name, have no targets
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import math
 import re
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
@@ -38,10 +35,11 @@ from typing import NamedTuple
 from linegraph.cif import explicit_cif
 from linegraph.errors import InputError
 from linegraph.reading import as_cell
-from linegraph.regular import read_bytes, read_text
+from linegraph.safe_reading import read_bytes
 from linegraph.structure import Cell
 
 from .bands import Band
+from .csvfile import check_first_row, csv_rows, finite
 from .jsonfile import check_name
 from .records import check_band, system_of
 
@@ -149,18 +147,15 @@ def table_rows(table: Path) -> list[Row]:
     Raises:
         InputError: unreadable, without rows, or with other columns than :data:`COLUMNS`.
     """
-    try:
-        # Spreadsheets put a byte order mark in front, hence "-sig".
-        reader = csv.reader(io.StringIO(read_text(table, "utf-8-sig"), newline=""), strict=True)
-        lines = [(reader.line_num, line) for line in reader if any(map(str.strip, line))]
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", file=table) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"no valid CSV in UTF-8 ({error})", file=table) from error
+    lines = csv_rows(table)
     if len(lines) < 2:
         raise InputError("the table has no rows", file=table)
     header = [column.strip() for column in lines[0][1]]
-    _check_header(header, table)
+    try:
+        check_first_row(lines[0][1])
+        _check_header(header)
+    except InputError as error:
+        raise error.at(file=table) from None
     rows = []
     for number, line in lines[1:]:
         cells = dict(zip(header, map(str.strip, line), strict=False))
@@ -173,21 +168,19 @@ def table_rows(table: Path) -> list[Row]:
     return rows
 
 
-def _check_header(header: list[str], table: Path) -> None:
+def _check_header(header: list[str]) -> None:
     lower = {column.lower(): column for column in COLUMNS}
     for column in header:
         if column not in COLUMNS:
             near = get_close_matches(column.lower(), lower, n=1, cutoff=0.5)
             nearest = f"nearest is {lower[near[0]]!r}, " if near else ""
             raise InputError(
-                f"unknown column {column!r}; {nearest}known are {', '.join(COLUMNS)}",
-                file=table,
-                field=column,
+                f"unknown column {column!r}; {nearest}known are {', '.join(COLUMNS)}", field=column
             )
         if header.count(column) > 1:
-            raise InputError(f"two columns are called {column!r}", file=table, field=column)
+            raise InputError(f"two columns are called {column!r}", field=column)
     if "file" not in header and "name" not in header:
-        raise InputError("no column tells the structure file", file=table, field="file")
+        raise InputError("no column tells the structure file", field="file")
 
 
 def bands_of(
@@ -261,9 +254,6 @@ def _target(text: str) -> float | None:
     if not text:
         return None
     try:
-        target = float(text)
-    except ValueError:
-        raise InputError(f"expected a number, got {text!r}", field="target_eV") from None
-    if not math.isfinite(target):
-        raise InputError("NaN or infinite", field="target_eV")
-    return target
+        return finite(text)
+    except InputError as error:
+        raise error.at(field="target_eV") from None

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 import linegraph
 from linegraph import CrystalGraph, InputError
-from linegraph.whole import remove_unfinished
+from linegraph.atomic_files import remove_unfinished
 
 from .shards import Joined, Views, read_shard, write_shard
 

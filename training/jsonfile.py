@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from linegraph.elements import Z_OF
 from linegraph.errors import InputError, shortened
-from linegraph.regular import inflated, read_bytes
+from linegraph.safe_reading import inflated, read_bytes
 from linegraph.structure import Cell
 
 #: How the names of such files end.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from linegraph.errors import InputError
 from linegraph.reading import as_cell
-from linegraph.regular import read_bytes
+from linegraph.safe_reading import read_bytes
 from linegraph.structure import Cell
 
 from .bands import Band

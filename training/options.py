@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import click
 
 from .files import holds_nothing
+from .held import held
+from .ranks import here
 from .stopping import exit_code, stopped
 
 if TYPE_CHECKING:
@@ -76,8 +78,8 @@ class RunOptions:
 def run_folder(out: Path | None, resume: bool, name: str) -> Iterator[Path]:
     """The folder of a run that can be gone on with; says how, if the block is interrupted.
 
-    With ``resume`` a folder that holds nothing will do, too: a run that was killed early may not
-    have got any further.
+    No other run can use it meanwhile. With ``resume`` a folder that holds nothing will do, too: a
+    run that was killed early may not have got any further.
 
     Args:
         out: as the user has it; by default ``runs/NAME``, or the first free name like it.
@@ -86,17 +88,25 @@ def run_folder(out: Path | None, resume: bool, name: str) -> Iterator[Path]:
     """
     if resume and out is None:
         raise click.UsageError("--resume needs --out, the run to go on with")
-    folder = out or free_folder(Path("runs") / name)
-    if resume and holds_nothing(folder):
-        click.echo(f"there is no run in {folder} yet: it begins", err=True)
-    try:
-        yield folder
-    except (KeyboardInterrupt, Exception) as error:
-        if not stopped(error):
-            raise
-        again = f"the same command with --resume --out {folder} goes on"
-        click.echo(f"interrupted; {again}", err=True)
-        raise click.exceptions.Exit(exit_code()) from None
+    wanted = Path("runs") / name
+    with ExitStack() as stack:
+        if not here().first:
+            # The first of several processes tells the others which folder it has.
+            folder = out or wanted
+        elif out is None:
+            folder = free_folder(wanted)
+        else:
+            folder = stack.enter_context(held(out))
+        if resume and holds_nothing(folder):
+            click.echo(f"there is no run in {folder} yet: it begins", err=True)
+        try:
+            yield folder
+        except (KeyboardInterrupt, Exception) as error:
+            if not stopped(error):
+                raise
+            again = f"the same command with --resume --out {folder} goes on"
+            click.echo(f"interrupted; {again}", err=True)
+            raise click.exceptions.Exit(exit_code()) from None
 
 
 def options(*names: str) -> Any:
@@ -221,9 +231,17 @@ def _with_run(command: Any) -> Any:
 
 
 def free_folder(wanted: Path) -> Path:
-    """The folder itself or, if it is taken, the first free of wanted-2, wanted-3, ..."""
+    """The folder itself or, if it is taken, the first free of wanted-2, wanted-3, ...
+
+    It is made, and is this command's alone until that ends; if nothing is in it then, it is gone.
+
+    Raises:
+        InputError: it cannot be created.
+    """
+    command = click.get_current_context()
     folder, number = wanted, 1
-    while folder.exists():
+    while True:
+        with suppress(FileExistsError):
+            return command.with_resource(held(folder, new=True))
         number += 1
         folder = wanted.with_name(f"{wanted.name}-{number}")
-    return folder

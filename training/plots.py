@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from linegraph.atomic_files import replacing
 from linegraph.errors import InputError
-from linegraph.whole import replacing
 
 from .metrics import FloatArray, checked_pair
 

@@ -142,7 +142,7 @@ def barriers_beside(neb: NebTable, ensemble: Ensemble, bands: BandSet) -> list[f
     Raises:
         InputError: the weights know nothing of a potential, or the table has none of the records.
     """
-    ensemble.predict([], potential=[])
+    ensemble.require_potential()
     found = neb.of([band.name for band in bands.bands])
     if all(barrier is None for barrier in found):
         raise no_barrier(neb, len(found))

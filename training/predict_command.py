@@ -61,12 +61,11 @@ def predict(
     from .neb.table import given_table
     from .potentials import no_barrier
     from .predict_files import BandFile, CrystalFile, barriers_in, predict_files
-    from .predict_output import Output, write_predictions
+    from .predict_output import Output
+    from .predict_written import check_outputs, write_predictions
     from .viewer.scene import check_plotly
 
-    for path in (json, csv, html):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise InputError("cannot be written (no such folder)", file=path)
+    check_outputs(json, csv, html, inputs=[*files, neb, weights])
     if html is not None:
         check_plotly()
     table = given_table(neb, neb_column)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
 
+from linegraph.barrier import Barrier
 from linegraph.devices import usable_device
 from linegraph.empty_sites import load_finder
-from linegraph.ensemble import Barrier
 from linegraph.errors import InputError
 from linegraph.predicted import Prediction, barrier_as_dict
 from linegraph.prediction import (
@@ -23,7 +24,6 @@ from linegraph.prediction import (
     predict,
     predict_bands,
     usable_weights,
-    with_potential,
 )
 from linegraph.structure import Cell
 from linegraph.supercell import MIN_WIDTH
@@ -133,7 +133,7 @@ def predict_files(
     ensemble, device = usable_weights(weights), usable_device(device)
     table = neb if isinstance(neb, NebTable) else given_table(neb, neb_column)
     if table is not None:
-        predict_bands([], weights=ensemble, level=level, threshold=threshold, potential=[])
+        ensemble.require_potential()
     for path in map(Path, files):
         try:
             given = read_given(path, kind, ion)
@@ -150,9 +150,8 @@ def predict_files(
                     level=level,
                     threshold=threshold,
                     device=device,
+                    potential=None if table is None else partial(barriers_of_hops, table),
                 )
-                if table is not None and (beside := barriers_of_hops(prediction, table)):
-                    prediction = with_potential(prediction, beside, weights=ensemble, device=device)
                 yield CrystalFile(path, prediction)
             else:
                 how = {"level": level, "threshold": threshold, "device": device}

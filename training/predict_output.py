@@ -1,33 +1,24 @@
-"""What the command ``predict`` shows and writes."""
+"""What the command ``predict`` shows."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from linegraph.barrier import Barrier
 from linegraph.empty_sites import empty_sites_in_words
-from linegraph.ensemble import Barrier, Ensemble
-from linegraph.errors import InputError
+from linegraph.ensemble import Ensemble
 from linegraph.levels import rounded
 from linegraph.predicted import TOO_CLOSE, Prediction
 
 from .data import hop_length, ion_of
-from .files import write_csv, write_json
 from .neb.table import NebTable
 from .predict_files import BandFile, CrystalFile
-
-#: Columns of the table for machines: a row for each hop of a crystal, and for each band.
-COLUMNS = (
-    "file", "kind", "compound", "ion", "hop", "length_A", "multiplicity", "closest_approach_A",
-    "barrier_eV", "low_eV", "high_eV", "level", "probability_below_threshold", "threshold_eV",
-    "distance", "outside", "nearest", "potential_eV",
-)  # fmt: skip
 
 #: Marks of what is to be taken with care.
 OUTSIDE, BLOCKED = "*", "!"
@@ -141,70 +132,6 @@ class Output:
         self._console.print(Text(line), soft_wrap=True)
 
 
-def write_predictions(
-    found: Sequence[CrystalFile | BandFile | InputError],
-    ensemble: Ensemble,
-    level: float,
-    threshold: float,
-    *,
-    json: Path | None,
-    csv: Path | None,
-    html: Path | None = None,
-) -> None:
-    """Write what was predicted, for machines, and as a page.
-
-    Args:
-        found: of every file, as :func:`training.predict_files.predict_files` gives it.
-        ensemble: what predicted.
-        level: of the intervals.
-        threshold: eV.
-        json: the file, or None: an object of ``crystals`` (:meth:`Prediction.as_dict` and the
-            file), ``bands``, ``failures`` and what predicted.
-        csv: the file, or None: :data:`COLUMNS`, names of nearest records with ``;`` in between.
-        html: the file, or None: see :func:`training.viewer.page.write_page`.
-
-    Raises:
-        InputError: a file cannot be written; no plotly for ``html``.
-    """
-    crystals = [one.as_dict() for one in found if isinstance(one, CrystalFile)]
-    bands = [row for one in found if isinstance(one, BandFile) for row in one.as_dicts()]
-    if json is not None:
-        about = {
-            "model": ensemble.name,
-            "members": len(ensemble.members),
-            "records": ensemble.records,
-            "calibrated": ensemble.calibrated,
-            "level": level,
-            "threshold_eV": threshold,
-        }
-        failures = [
-            {"file": str(error.file), "error": str(error)}
-            for error in found
-            if isinstance(error, InputError)
-        ]
-        write_json(json, {**about, "crystals": crystals, "bands": bands, "failures": failures})
-    if csv is not None:
-        rows = [
-            {"kind": "crystal", **crystal, **hop, "compound": crystal["formula"]}
-            for crystal in crystals
-            for hop in crystal["hops"]
-        ]
-        rows += [
-            {"kind": "band", **row, "hop": row["band"], "compound": row["system"]} for row in bands
-        ]
-        fixed = {"level": level if ensemble.calibrated else None, "threshold_eV": threshold}
-        write_csv(csv, COLUMNS, [_cells({**row, **fixed}) for row in rows])
-    if html is not None:
-        from .viewer.page import write_page
-
-        write_page(html, found, ensemble, level, threshold)
-
-
-def _cells(row: dict[str, Any]) -> list[object]:
-    row = {**row, "nearest": ";".join(row["nearest"])}
-    return [row.get(column) for column in COLUMNS]
-
-
 def _first(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
@@ -227,7 +154,7 @@ def far_away(rows: Sequence[tuple[str, Barrier]], rest: str = _REST) -> list[str
     outside = [(b.distance, name, b) for name, b in rows if b.outside and b.distance]
     outside.sort(key=lambda row: row[0], reverse=True)
     lines = [
-        f"{OUTSIDE} {name} is unlike the training records, {distance:.2g} times as far as "
+        f"{OUTSIDE} {name} is unlike the training records, {distance:.2f} times as far as "
         f"95 % of held-out ones; nearest: {', '.join(barrier.nearest)}"
         for distance, name, barrier in outside[:_NAMED]
     ]

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 from linegraph.errors import InputError
 from linegraph.models import models
-from linegraph.regular import read_text
+from linegraph.safe_reading import read_text
 
 from .parts import PARTS
 from .settings import checked

@@ -29,11 +29,11 @@ from typing import Any
 
 import numpy as np
 
+from linegraph.atomic_files import replacing
 from linegraph.elements import SYMBOLS
 from linegraph.ends import Ends
 from linegraph.errors import InputError
 from linegraph.structure import Cell
-from linegraph.whole import replacing
 
 from .bands import Band, check_band, check_ends
 from .jsonfile import ENDINGS, cell_of, fallback_name, kind, number, read_list, text

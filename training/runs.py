@@ -7,17 +7,19 @@ import importlib.metadata
 import io
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from linegraph import InputError
+from linegraph.atomic_files import remove_unfinished
 from linegraph.models import Model
-from linegraph.regular import read_text
-from linegraph.whole import remove_unfinished
+from linegraph.safe_reading import read_text
 
 from .files import holds_nothing, new_run_folder, write_csv, write_yaml
 from .graphs import GraphSet, Record, load_graphs
+from .held import held
 from .ranks import here, one_a_machine_first
 from .read import BandSet
 from .recipe import Recipe
@@ -86,16 +88,18 @@ def start_run(
     """
     _check_freeze(model, recipe)
     first = here().first
-    if first:
-        claim_folder(folder, recipe.as_dict(), source, same, resume=resume)
-    graphs = one_a_machine_first(
-        lambda: graphs_of(source, model.views, recipe.graph_settings, machine)
-    )
-    if not first:
-        return graphs
-    more = {"recipe": recipe_name, **same, **(notes or {})}
-    write_config(folder, recipe.as_dict(), source, more)
-    write_skipped(folder, source.skipped)
+    with ExitStack() as stack:
+        if first:
+            # Until it says whose it is.
+            stack.enter_context(held(folder))
+            claim_folder(folder, recipe.as_dict(), source, same, resume=resume)
+        graphs = one_a_machine_first(
+            lambda: graphs_of(source, model.views, recipe.graph_settings, machine)
+        )
+        if first:
+            more = {"recipe": recipe_name, **same, **(notes or {})}
+            write_config(folder, recipe.as_dict(), source, more)
+            write_skipped(folder, source.skipped)
     return graphs
 
 
@@ -218,7 +222,8 @@ def claim_folder(
     """Make the folder of a run, or check that the run in it can go on.
 
     With ``resume``, too, a run begins where the folder holds nothing: one that was killed early has
-    left no more. What was being written when a run was killed is removed.
+    left no more. What was being written when a run was killed is removed. Whoever calls this holds
+    the folder (:func:`training.held.held`) until ``config.yaml`` is in it, or longer.
 
     Args:
         folder: must not exist or hold nothing, unless ``resume``.
@@ -228,7 +233,8 @@ def claim_folder(
         resume: go on with the run in the folder.
 
     Raises:
-        InputError: a folder that exists, that is no run, or that holds another one.
+        InputError: a folder that exists, that is no run, that holds another one, or in which
+            another run is at work.
     """
     if resume and not holds_nothing(folder):
         check_same_run(folder, settings, source, more)

@@ -15,8 +15,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from linegraph import CrystalGraph, InputError
-from linegraph.regular import make_way
-from linegraph.whole import replacing
+from linegraph.atomic_files import replacing
+from linegraph.safe_reading import make_way
 
 #: Fields of a stored graph by what they have a row of. Triplets are left to the device that needs
 #: them: they are many times the size and quickly made.

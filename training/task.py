@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torchmetrics import MeanAbsoluteError, MeanMetric
 
 from linegraph.models import Model
-from linegraph.models.band import signed_root
+from linegraph.roots import smooth_root
 
 from .batches import Part
 from .ddp import records_in_step
@@ -38,7 +38,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
 
 def _loss_of_roots(out: Tensor, target: Tensor) -> Tensor:
     """Huber loss of square roots, in which large and rare barriers weigh less."""
-    ours, theirs = (signed_root(value) / ROOT_WIDTH for value in (out, target))
+    ours, theirs = (smooth_root(value) / ROOT_WIDTH for value in (out, target))
     return F.smooth_l1_loss(ours, theirs, beta=ROOT_DELTA / ROOT_WIDTH, reduction="none")
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 import linegraph
 from linegraph import InputError
-from linegraph.ensemble import Ensemble, load_ensemble
+from linegraph.ensemble import Ensemble
+from linegraph.ensemble_file import load_ensemble
 from linegraph.models import BandModel, Model
 from linegraph.prediction import named
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from linegraph.elements import SYMBOLS
 from linegraph.errors import InputError
 from linegraph.reading import as_cell
-from linegraph.regular import read_bytes
+from linegraph.safe_reading import read_bytes
 from linegraph.structure import Cell
 
 from .bands import IMAGES, OVERLAP, Band, check_band
@@ -75,6 +75,34 @@ def read_trajectory(path: Path) -> tuple[str, Iterator[Band | InputError]]:
     Raises:
         InputError: ASE is missing, or the file cannot be read.
     """
+    digest, frames = _frames(path)
+    return digest, iter([_band(path, frames)])
+
+
+def single_frame(path: Path) -> Cell | None:
+    """The structure in a file of frames (:func:`is_trajectory`) that holds only one.
+
+    Returns:
+        The structure; None where there are more frames.
+
+    Raises:
+        InputError: as of :func:`read_trajectory`, or a frame that is no crystal.
+    """
+    _, frames = _frames(path, ":2")
+    if len(frames) != 1:
+        return None
+    try:
+        return as_cell(frames[0])
+    except InputError as error:
+        raise error.at(file=path) from None
+
+
+def _frames(path: Path, which: str = ":") -> tuple[str, Sequence[object]]:
+    """The SHA-256 (hex) of a file, and its frames, or those of a slice as ASE writes it.
+
+    Raises:
+        InputError: ASE is missing, or the file cannot be read.
+    """
     try:
         from ase.io import read
     except ImportError:
@@ -89,7 +117,7 @@ def read_trajectory(path: Path) -> tuple[str, Iterator[Band | InputError]]:
     try:
         frames: Any = read(
             path,
-            index=":",
+            index=which,
             format=_FORMATS[path.suffix.lower()],
             do_not_split_by_at_sign=True,  # a@1.traj is the name of a file
         )
@@ -99,7 +127,7 @@ def read_trajectory(path: Path) -> tuple[str, Iterator[Band | InputError]]:
             f"cannot be read as a trajectory ({reason[0] if reason else type(error).__name__})",
             file=path,
         ) from error
-    return digest, iter([_band(path, frames)])
+    return digest, frames
 
 
 def _check_counts(data: bytes, path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from linegraph.errors import shortened
-from linegraph.regular import read_text
+from linegraph.safe_reading import read_text
 
 #: Nothing that is written here is nested deeper.
 DEEPEST = 50

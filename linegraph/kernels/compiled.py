@@ -68,6 +68,8 @@ class Compiled(Backend):
         return EdgeUpdate(h, out, (found[0], found[1], found[2]) if own else None)
 
     def _call(self, function: Callable[..., Any], *args: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return function(*args)
         if function not in self._compiled:
             self._compiled[function] = torch.compile(function, fullgraph=True, dynamic=True)
         # A variant each for training and evaluation, weights or none, widths, types, short and

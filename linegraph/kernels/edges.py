@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .segment_sum import segment_sum
+
 
 class Segments(NamedTuple):
     """Edges grouped by one of their ends (compressed sparse rows).
@@ -37,11 +39,12 @@ class Segments(NamedTuple):
         """Sum ``[E, C]`` over every group to ``[N, C]``, in a fixed order: no atomics.
 
         Two runs give the same bits, on a GPU too. Sums of half precision are carried in float32.
+        Derivatives are of any order.
         """
         if rows.dtype in (torch.bfloat16, torch.float16):
             rows = rows.float()
         ordered = rows if self.order is None else rows.index_select(0, self.order)
-        return torch.segment_reduce(ordered, "sum", offsets=self.ptr, axis=0, initial=0.0)
+        return segment_sum(ordered, self.ptr, _reduced)
 
 
 class Edges:
@@ -65,7 +68,9 @@ class Edges:
         weight: Tensor | None = None,
         count: Tensor | None = None,
     ) -> None:
-        if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < num_nodes:
+        # Numbers within tensors are not known yet where torch.compile or torch.export look.
+        known = not torch.compiler.is_compiling() and index.numel() > 0
+        if known and not 0 <= int(index.min()) <= int(index.max()) < num_nodes:
             # A kernel on a GPU would read whatever lies there.
             raise ValueError(f"edges must join nodes 0 to {num_nodes - 1}")
         for name, tensor in (("weights", weight), ("counts", count)):
@@ -102,3 +107,7 @@ class Edges:
         if key not in self._cast:
             self._cast[key] = value.detach().to(dtype)
         return self._cast[key]
+
+
+def _reduced(rows: Tensor, ptr: Tensor) -> Tensor:
+    return torch.segment_reduce(rows, "sum", offsets=ptr, axis=0, initial=0.0)

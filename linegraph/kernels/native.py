@@ -20,6 +20,7 @@ class Native(Backend):
     name = "native"
     about = "plain PyTorch: cache-sized blocks on a CPU, sorted segments (no atomics) on a GPU"
 
+    @torch.compiler.disable
     def edge_gate(self, gate: Gate, edges: Edges) -> tuple[Tensor, Tensor]:
         plan = Plan(edges, return_m=True, keep_m=True)
         h, m, *_ = GatedEdges.apply(  # type: ignore[no-untyped-call]
@@ -27,6 +28,7 @@ class Native(Backend):
         )
         return h, m
 
+    @torch.compiler.disable
     def norm_silu(
         self,
         x: Tensor,
@@ -39,6 +41,7 @@ class Native(Backend):
             x, scale, shift, eps, row_weight, residual, *(statistics or (None, None))
         )
 
+    @torch.compiler.disable
     def linear_norm_silu(
         self,
         x: Tensor,
@@ -52,6 +55,7 @@ class Native(Backend):
             x, weight, bias, scale, shift, eps, row_weight, *(statistics or (None, None))
         )
 
+    @torch.compiler.disable
     def edge_update(
         self,
         gate: Gate,

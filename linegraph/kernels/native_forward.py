@@ -33,7 +33,18 @@ class Terms(NamedTuple):
 
 
 class Gated(NamedTuple):
-    """Results of the forward pass, and what the backward pass needs of it."""
+    """Results of the forward pass, and what the backward pass needs of it.
+
+    Attributes:
+        h: sums of gated messages ``[N, C]``.
+        m: gates before the sigmoid ``[E, C]``, where somebody needs them again.
+        out: new features of the edges ``[E, C]``, where they are wanted.
+        moments: batch statistics of m, where they were not given.
+        terms: what m is made of.
+        value: messages by source ``[N, C]``.
+        sums: of the gates at each target, and a little ``[N, C]``.
+        affine: the normalisation of m.
+    """
 
     h: Tensor
     m: Tensor | None
@@ -54,7 +65,27 @@ def gated(
     target_term: Tensor,
     value: Tensor,
 ) -> Gated:
-    """The forward pass. In evaluation mode one pass over the edges does everything."""
+    r"""The forward pass: gates, what passes them, and new features of the edges.
+
+    .. math::
+        m_{st} &= W y_{st} + b + a_s + b_t, \quad
+        h_t = \sum_{s \to t} w_{st} \, \sigma(m_{st}) \odot v_s
+              \Big/ \Big(\sum_{s \to t} w_{st} \, \sigma(m_{st}) + \epsilon\Big) \\
+        y'_{st} &= y_{st} + \mathrm{SiLU}(\mathrm{BN}(m_{st}))
+
+    In evaluation mode one pass over the edges does everything; batch statistics take a second one.
+
+    Args:
+        plan: the edges with their weights w, and what is wanted of them.
+        edge_attr: y ``[E, C]``.
+        weight: W ``[C, C]``.
+        bias: b ``[C]``.
+        source_term: a ``[N, C]``.
+        target_term: b_t ``[N, C]``.
+        value: v ``[N, C]``.
+
+    Source: :class:`linegraph.nn.EdgeGatedConv`.
+    """
     edges, norm = plan.edges, plan.norm
     kind, channels = wide(edge_attr.dtype), weight.size(0)
     source, target = edges.index

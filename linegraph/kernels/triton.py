@@ -31,6 +31,7 @@ class Triton(Backend):
             problem = "there is no GPU (on a CPU set TRITON_INTERPRET=1 first: slow, for tests)"
         return problem
 
+    @torch.compiler.disable
     def edge_gate(self, gate: Gate, edges: Edges) -> tuple[Tensor, Tensor]:
         library = _for(gate.edge_attr)
         inputs = _checked(gate, edges)
@@ -41,6 +42,7 @@ class Triton(Backend):
             )
         return h, m
 
+    @torch.compiler.disable
     def norm_silu(
         self,
         x: Tensor,
@@ -73,6 +75,7 @@ class Triton(Backend):
             return out, *statistics, x.new_full((), x.size(0), dtype=dtype)
         return out, *statistics, row_weight.detach().to(dtype).sum()
 
+    @torch.compiler.disable
     def edge_update(
         self,
         gate: Gate,

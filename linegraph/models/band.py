@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ..nn import Forest, KernelMachine
-from ..nn.path_conv import TINY
 from ..reversal import reversed_features
-from .base import Model, view
+from ..roots import signed_square
+from .base import Model
 from .path_network import BandHead, PathNetwork
 
 
@@ -44,7 +44,7 @@ class BandModel(Model):
         - output: ``[B]``, migration barriers in eV; while training ``[B, K]``, of K networks
 
     Raises:
-        ValueError: shares below 0, or above 1 together; no networks.
+        ValueError: shares below 0, or above 1 together; no networks; a graph of another view.
 
     Source: ours.
     """
@@ -77,7 +77,12 @@ class BandModel(Model):
         return self._all()[0].head
 
     def forward(self, batch: Any) -> Tensor:
-        path = view(batch, "path")
+        (path,) = self.seen(batch)
+        if "features" not in path:
+            raise ValueError(
+                "BAND-1 looks at graphs of the view 'path', which have features of the band "
+                "(linegraph.views makes them); this one has none"
+            )
         # Everything is said of the hop and of its way back, and so the same of both.
         both = torch.cat([path["features"], reversed_features(path["features"])])
         scores = self.machine.scores(both)
@@ -103,13 +108,3 @@ def _mean_of_both(rows: Tensor) -> Tensor:
     """Of the hops ``[B, ...]`` and their ways back, which follow."""
     there, back = rows.chunk(2)
     return (there + back) / 2
-
-
-def signed_square(root: Tensor) -> Tensor:
-    """``root |root|``: a square that can be undone."""
-    return root * root.abs()
-
-
-def signed_root(value: Tensor) -> Tensor:
-    """What :func:`signed_square` undoes, with a finite slope at 0."""
-    return value.sign() * (value.abs() + TINY).sqrt()

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..nn import ALIGNN, AttentionReadout, Merge
-from .base import Model, view
+from .base import Model
 
 
 class LocalModel(Model):
@@ -45,7 +45,7 @@ class LocalModel(Model):
         self.head = head
 
     def forward(self, batch: Any) -> Tensor:
-        band, local = view(batch, "band"), view(batch, "local")
+        band, local = self.seen(batch)
         whole = self.readout(self.trunk.atoms(band), band)
         near = self.local_readout(self.trunk.atoms(local), local)
         out: Tensor = self.head(self.merge(whole, near))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..nn import ALIGNN, ALIGNNStack, Merge
 from ..nn.pool import mean_over_atoms
-from .base import Model, view
+from .base import Model
 
 
 class PairModel(Model):
@@ -35,8 +35,8 @@ class PairModel(Model):
         self.head = head
 
     def forward(self, batch: Any) -> Tensor:
-        initial, final = self.trunk(view(batch, "initial")), self.trunk(view(batch, "final"))
-        out: Tensor = self.head(self.merge(initial, final))
+        initial, final = self.seen(batch)
+        out: Tensor = self.head(self.merge(self.trunk(initial), self.trunk(final)))
         return out
 
 
@@ -68,7 +68,7 @@ class DifferenceModel(Model):
         self.head = head
 
     def forward(self, batch: Any) -> Tensor:
-        initial, final = view(batch, "initial"), view(batch, "final")
+        initial, final = self.seen(batch)
         # The embeddings run once per branch and in this order, as running statistics note.
         after = self._short(final)
         difference = self._short(initial) - after

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..features import NUM_FEATURES, element_features
+from ..features import NUM_FEATURES
 from ..nn import PathConv, PathReadout
+from ..nn.element_table import ElementTable
 from ..nn.path_conv import images_of
 
 
@@ -25,7 +26,7 @@ class BandHead(nn.Module):
         return out
 
 
-class PathNetwork(nn.Module):
+class PathNetwork(ElementTable):
     """The root of a barrier, from the elements around the images and from features of the band.
 
     Each image of the ion hears the elements around it (:class:`linegraph.nn.PathConv`), and the
@@ -46,11 +47,8 @@ class PathNetwork(nn.Module):
     Source: ours.
     """
 
-    elements: Tensor
-
     def __init__(self, features: int, hidden: int, head: int, dropout: float = 0.2) -> None:
         super().__init__()
-        self.register_buffer("elements", element_features().to(torch.get_default_dtype()), False)
         self.conv = PathConv(NUM_FEATURES, hidden)
         self.readout = PathReadout(2 * hidden, hidden, dropout)
         self.ion = nn.Linear(NUM_FEATURES, hidden)
@@ -58,7 +56,7 @@ class PathNetwork(nn.Module):
         self.head = BandHead(5 * hidden, head, dropout)
 
     def forward(self, path: Any, scores: Tensor) -> Tensor:
-        atoms = self.elements[path["z"]]
+        atoms = self.elements(path["z"])
         heard = self.readout(self.conv(atoms, path))
         ion = self.ion(atoms[images_of(path)[:, 0]])
         there, back = self.whole(scores.to(heard.dtype)).chunk(2)

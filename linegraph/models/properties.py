@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..nn import ALIGNN
-from .base import Model, view
+from .base import Model
 
 
 class PropertiesModel(Model):
@@ -34,6 +34,7 @@ class PropertiesModel(Model):
         self.heads = nn.ModuleList(heads)
 
     def forward(self, batch: Any, mask: Tensor | None = None) -> Tensor:
-        h = self.trunk(view(batch, "crystal"))
+        (crystal,) = self.seen(batch)
+        h = self.trunk(crystal)
         out = torch.stack([head(h) for head in self.heads], dim=-1)
         return out if mask is None else out * mask

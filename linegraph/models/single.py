@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..nn import ALIGNN
-from .base import Model, view
+from .base import Model
 
 
 class SingleModel(Model):
@@ -34,5 +34,6 @@ class SingleModel(Model):
         self.head = head
 
     def forward(self, batch: Any) -> Tensor:
-        out: Tensor = self.head(self.trunk(view(batch, self.views[0])))
+        (graph,) = self.seen(batch)
+        out: Tensor = self.head(self.trunk(graph))
         return out

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..transforms import bond_cosine, line_index
 from .alignn_conv import edges_of
 from .atom_embedding import AtomEmbedding
+from .graph_input import as_data, line_graph_of
 from .pool import mean_over_atoms
 from .scalar_embedding import ScalarEmbedding
 from .stack import ALIGNNStack, Embedded
@@ -32,10 +32,14 @@ class ALIGNN(ALIGNNStack):
 
     Shapes:
         - input: :class:`linegraph.CrystalGraph` or a batch of them (any ``Data`` with ``z``,
-          ``edge_index``, ``edge_vec``; ``multiplicity``, ``line_index`` and ``line_cos`` are used
-          if there and made if not)
+          ``edge_index``, ``edge_vec``, or a mapping of these; ``multiplicity``, ``batch``,
+          ``line_index`` and ``line_cos`` are used if there; the last two are made if not)
         - :meth:`forward` ``[B, H]``, the mean over the atoms of each structure
         - :meth:`atoms` ``[N, H]``
+
+    Raises:
+        ValueError: the line graph does not fit the bonds, as after a transform that changed them,
+            or was made before ``edge_vec`` required a gradient.
 
     Source: Choudhary and DeCost, npj Comput. Mater. 7, 185 (2021); defaults as in Table S1 of
     Devi, Butler and Sai Gautam, arXiv:2508.06436.
@@ -58,6 +62,7 @@ class ALIGNN(ALIGNNStack):
         self.angle_embedding = ScalarEmbedding(-1.0, 1.0, angle_bins, embedding, hidden)
 
     def forward(self, graph: Any) -> Tensor:
+        graph = as_data(graph)
         return mean_over_atoms(self.atoms(graph), graph)
 
     def atoms(self, graph: Any) -> Tensor:
@@ -66,10 +71,11 @@ class ALIGNN(ALIGNNStack):
 
     def embed(self, graph: Any) -> Embedded:
         """Features of elements, bond lengths and angles, before any layer."""
+        graph = as_data(graph)
         copies: Tensor | None = getattr(graph, "multiplicity", None)
+        pairs, cosine = line_graph_of(graph)
         x: Tensor = self.atom_embedding(graph["z"])
         length = torch.linalg.vector_norm(graph["edge_vec"], dim=1)
-        pairs, cosine = _angles(graph, copies)
         crystal, line = edges_of(graph["edge_index"], x.size(0), pairs, copies)
         return Embedded(
             x,
@@ -78,11 +84,3 @@ class ALIGNN(ALIGNNStack):
             crystal,
             line,
         )
-
-
-def _angles(graph: Any, copies: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Line graph of the input: its own, or made here, on its device."""
-    if "line_index" in graph:
-        return graph["line_index"], graph["line_cos"]
-    pairs = line_index(graph["edge_index"], graph["z"].size(0), copies)
-    return pairs, bond_cosine(graph["edge_vec"], pairs)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..kernels import Segments
+from .graph_input import as_data
 from .pool import mean_over_atoms
 
 #: Scores computed at once (elements of the padded [structures, heads, n, n] block).
@@ -32,7 +34,7 @@ class AttentionReadout(nn.Module):
         dropout: of the weights ``a``, while training.
 
     Shapes:
-        - x ``[N, H]``, graph: the batch the atoms belong to
+        - x ``[N, H]``, graph: the batch the atoms belong to, in any order
         - output ``[B, H]``
 
     Source: MODEL-4 of Devi, Butler and Sai Gautam, arXiv:2508.06436.
@@ -50,11 +52,12 @@ class AttentionReadout(nn.Module):
         self.norm = nn.LayerNorm(hidden)
 
     def forward(self, x: Tensor, graph: Any) -> Tensor:
+        graph = as_data(graph)
         batch = getattr(graph, "batch", None)
         if batch is None:
             batch = x.new_zeros(x.size(0), dtype=torch.long)
-        sizes = torch.bincount(batch, minlength=getattr(graph, "num_graphs", None) or 1)
-        starts = sizes.cumsum(0) - sizes
+        order, ptr = Segments.of(batch, getattr(graph, "num_graphs", None) or 1)
+        starts, sizes = ptr[:-1], ptr.diff()
         query, key, value = (F.relu(part(x)) for part in (self.query, self.key, self.value))
         attended = torch.zeros_like(sizes[:, None] * x[:1])
         for members in _chunks(sizes.tolist(), self.heads):
@@ -62,6 +65,7 @@ class AttentionReadout(nn.Module):
             atom = torch.arange(int(sizes[chosen].max()), device=x.device)
             mask = atom < sizes[chosen, None]
             rows = (starts[chosen, None] + atom).clamp_max(x.size(0) - 1)
+            rows = rows if order is None else order[rows]
             out = self._attend(query[rows], key[rows], value[rows], mask)
             attended = attended.index_copy(0, chosen, out)
         readout: Tensor = self.norm(mean_over_atoms(x, graph) + attended)

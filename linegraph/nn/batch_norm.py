@@ -14,9 +14,18 @@ class BatchNormSiLU(nn.BatchNorm1d):
     r"""``residual + SiLU(BatchNorm(x))``, the statistics weighted by row.
 
     A row of weight ``w`` (a bond of multiplicity 2, say) counts as ``w`` equal rows. Parameters,
-    buffers and the running estimates (unbiased variance, momentum 0.1) are those of
+    buffers and the running estimates (of the unbiased variance) are those of
     :class:`torch.nn.BatchNorm1d`, so checkpoints fit both. Unlike there, a batch with a single
-    row or none is no error: it leaves the running variance as it is.
+    row or none is no error: it leaves the running variance as it is, and without rows it does not
+    count as a batch. For statistics over several processes call
+    :func:`linegraph.nn.set_synchronised`, not ``torch.nn.SyncBatchNorm.convert_sync_batchnorm``,
+    whose modules know no weights.
+
+    Args:
+        channels: width C.
+        eps: added to the variance.
+        momentum: share of a batch in the running estimates; None for their mean over all batches,
+            as :func:`torch.optim.swa_utils.update_bn` sets it.
 
     Shapes:
         - x ``[R, C]``, weight ``[R]`` or None, residual ``[R, C]`` or None
@@ -25,14 +34,16 @@ class BatchNormSiLU(nn.BatchNorm1d):
     Source: Ioffe and Szegedy, arXiv:1502.03167.
     """
 
-    # track_running_stats, affine and momentum are always on here, so none of these is None.
+    # track_running_stats and affine are always on here, so none of these is None.
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
-    momentum: float
 
     #: Set by :func:`linegraph.nn.set_synchronised`.
     synchronised: bool = False
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float | None = 0.1) -> None:
+        super().__init__(channels, eps, momentum)
 
     @property
     def exchanges(self) -> bool:
@@ -79,13 +90,17 @@ class BatchNormSiLU(nn.BatchNorm1d):
         if not self.training or moments is None:
             return
         mean, var, count = moments
-        self.num_batches_tracked += 1
         # Written without a branch on `count`, which on a GPU would wait for it.
-        mean = torch.where(count > 0, mean.to(self.running_mean.dtype), self.running_mean)
-        self.running_mean.lerp_(mean, self.momentum)
+        self.num_batches_tracked += count > 0
+        kind = self.running_mean.dtype
+        share: float | Tensor | None = self.momentum
+        if share is None:
+            share = self.num_batches_tracked.clamp_min(1).to(kind).reciprocal()
+        mean = torch.where(count > 0, mean.to(kind), self.running_mean)
+        self.running_mean.lerp_(mean, share)
         unbiased = var * (count / (count - 1).clamp_min(torch.finfo(count.dtype).tiny))
         var = torch.where(count > 1, unbiased, self.running_var)
-        self.running_var.lerp_(var.to(self.running_var.dtype), self.momentum)
+        self.running_var.lerp_(var.to(kind), share)
 
     def _given(self) -> tuple[Tensor, Tensor] | None:
         return None if self.training else (self.running_mean, self.running_var)

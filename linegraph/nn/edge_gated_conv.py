@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from ..kernels import Edges, edge_gate, edge_update
 from .batch_norm import BatchNormSiLU
+from .fusible import fusible
 
 
 class EdgeGatedConv(nn.Module):
@@ -32,6 +34,9 @@ class EdgeGatedConv(nn.Module):
         - edge_weight ``[E]``: copies of an edge in the sums over incoming edges (default 1)
         - node_count ``[N]``, edge_count ``[E]``: copies of a row in batch statistics (default 1)
         - output: x' ``[N, C]`` and y' ``[E, C]`` (None with ``update_edges=False``)
+
+    Raises:
+        ValueError: sizes do not fit each other.
 
     Source: Choudhary and DeCost, npj Comput. Mater. 7, 185 (2021), eq. 2-4.
     """
@@ -71,25 +76,37 @@ class EdgeGatedConv(nn.Module):
             raise ValueError("give weights and counts of edges within Edges, not beside it")
         if edge_attr.size(0) != edges.index.size(1):
             raise ValueError(f"{edges.index.size(1)} edges but {edge_attr.size(0)} edge features")
-        gate = (
-            edge_attr,
-            self.gate_edge.weight,
-            self.gate_edge.bias,
-            self.gate_source(x),
-            self.gate_target(x),
-            self.message(x),
-            edges,
-        )
-        if update_edges and self.norm_edges.exchanges:
-            arrived, m = edge_gate(*gate)
-            new_edges = self.norm_edges(m, edges.count, residual=edge_attr.to(m.dtype))
+        if edges.num_nodes != x.size(0):
+            raise ValueError(f"edges join {edges.num_nodes} nodes but there are {x.size(0)}")
+        if node_count is not None and node_count.shape != x.shape[:1]:
+            raise ValueError(f"{x.size(0)} nodes but counts of shape {[*node_count.shape]}")
+        fused = fusible(self.norm_edges, BatchNormSiLU) and not self.norm_edges.exchanges
+        linear: tuple[Tensor, Tensor, Tensor]
+        if fusible(self.gate_edge, nn.Linear):
+            linear = edge_attr, self.gate_edge.weight, self.gate_edge.bias
         else:
+            # Back ends map edges themselves: the identity leaves these as their own module did.
+            mapped, fused = self.gate_edge(edge_attr), False
+            same = torch.eye(self.channels, dtype=mapped.dtype, device=mapped.device)
+            linear = mapped, same, mapped.new_zeros(self.channels)
+        gate = (*linear, self.gate_source(x), self.gate_target(x), self.message(x), edges)
+        if not update_edges:
             # The running statistics of edges that reach no output matter to no output either.
-            norm = self.norm_edges.of_edges() if update_edges else None
-            done = edge_update(*gate, norm, recompute=self.recompute)
+            arrived = edge_update(*gate, None, recompute=self.recompute).nodes
+            new_edges = None
+        elif fused:
+            done = edge_update(*gate, self.norm_edges.of_edges(), recompute=self.recompute)
             arrived, new_edges = done.nodes, done.edges
             self.norm_edges.track(done.moments)
+        else:
+            arrived, m = edge_gate(*gate)
+            new_edges = self.norm_edges(m, edges.count, residual=edge_attr.to(m.dtype))
         return self.norm_nodes(self.root(x) + arrived, node_count, residual=x), new_edges
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew, and forget the running statistics."""
+        for part in self.children():
+            part.reset_parameters()  # type: ignore[operator]
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}"

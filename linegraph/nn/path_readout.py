@@ -1,4 +1,4 @@
-"""From the five images of a band to one vector: where images become a barrier."""
+"""From the five images of a band to one vector."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class ScalarEmbedding(nn.Module):
         # Without statistics or gradients to gather, rows have nothing to do with each other, and
         # the basis of all of them never has to exist at once.
         out = None
-        for rows in row_blocks(value, self.outer.linear.out_features):
+        for rows in row_blocks(value, self.outer.out_channels):
             part = self._embed(value[rows], None)
             if out is None:
                 out = part.new_empty(value.size(0), part.size(1))

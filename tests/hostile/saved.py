@@ -13,7 +13,8 @@ from torch import Tensor
 
 from linegraph.convert import reference_state_dict
 from linegraph.domain import Domain
-from linegraph.ensemble import Ensemble, save_ensemble
+from linegraph.ensemble import Ensemble
+from linegraph.ensemble_file import save_ensemble
 from linegraph.intervals import calibrate
 from linegraph.models import BandModel, Model, build_model
 from linegraph.weights import save_weights

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +52,13 @@ def test_both_endings_are_met(endings: list[Ending]) -> None:
     assert {e.how for e in first.values()} == {"answer"}
     assert Counter(e.how for e in endings)["error"] > len(endings) / 2
     assert f"| all | {len(endings)} |" in table(endings)
+
+
+def test_page_on_safety_has_every_reader() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "safety.md"
+    (table_,) = re.findall(r"^\| reader \|.*?\n\n", page.read_text(), re.M | re.S)
+    rows = re.findall(r"^\| ([^|]+) \| \d", table_, re.M)
+    assert rows == [*(reader.name for reader in READERS), "all"]
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from typing import Any
 from safetensors.torch import load
 from torch import Tensor
 
-from linegraph.ensemble import load_ensemble
+from linegraph.ensemble_file import load_ensemble
 from linegraph.weights import load_weights, write_tensors
 
 from .case import Reader

@@ -18,7 +18,7 @@ import yaml
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.cif import CifWriter
 
-from linegraph.ensemble import load_ensemble
+from linegraph.ensemble_file import load_ensemble
 from tests.bands import TINY, settings, some_bands
 from tests.integration.command import assert_says, linegraph, refused, start
 from training.bands import Band

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.bands import rock_salt_band
-from tests.integration.command import linegraph
+from tests.integration.command import linegraph, start
 from tests.integration.test_cli import PNG, table
 from tests.integration.test_judging_commands import (
     CALCULATOR,
@@ -79,6 +79,18 @@ def test_neb_is_interrupted_and_goes_on(
     assert calculate.calls == evaluations[1]
     for name in ("predictions.csv", "metrics.json"):
         assert (run / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_debug_shows_where_a_record_went_wrong(waves: Path, tmp_path: Path) -> None:
+    """And with several at a time, too, each in a process of its own."""
+    words = ["neb", "--data", waves, "--calculator", CALCULATOR, "--out", tmp_path / "run"]
+    words += ["--steps", 1, "--workers", 2, "--debug"]
+    process = start(*words)
+    _, said = process.communicate()
+    assert process.returncode == 0
+    assert "bad: Traceback (most recent call last):\n" in said
+    assert "ValueError: no parameters\nfor Ar\n" in said
 
 
 def test_neb_with_chgnet_is_the_default(tmp_path: Path) -> None:

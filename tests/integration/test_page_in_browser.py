@@ -13,7 +13,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from linegraph.ensemble import load_ensemble
+from linegraph.ensemble_file import load_ensemble
 from tests.linegraph.test_hops import cell_of
 from tests.predictions import predicted
 from training.predict_files import CrystalFile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pymatgen.core import Lattice, Molecule, Structure
 
 import linegraph as library
 from linegraph import InputError
-from linegraph.ensemble import load_ensemble, save_ensemble
+from linegraph.ensemble_file import load_ensemble, save_ensemble
 from linegraph.prediction import predict, predict_bands
 from tests.bands import rock_salt_band, some_bands
 from tests.ensembles import ensemble_of
@@ -24,7 +25,7 @@ from tests.linegraph.test_hops import structure
 from training.bands import Band
 from training.predict_command import predict as command
 from training.predict_files import CrystalFile, predict_files
-from training.predict_output import COLUMNS
+from training.predict_written import COLUMNS
 from training.records import write_bands
 
 
@@ -100,7 +101,7 @@ def test_what_the_models_have_not_seen_the_like_of(tmp_path: Path) -> None:
     assert [row[-1] for row in rows_of(shown)] == ["*", "", "*"]
     for name, barrier in ((hop.hop.label, of[0]), (strange.name, of[2])):
         assert (
-            f"\n* {name} is unlike the training records, {barrier.distance:.2g} times as far as "
+            f"\n* {name} is unlike the training records, {barrier.distance:.2f} times as far as "
             f"95 % of held-out ones; nearest: {', '.join(barrier.nearest)}\n"
         ) in shown
     assert shown.count("unlike") == 2
@@ -286,6 +287,12 @@ def test_nothing_is_predicted_where_nothing_can_be_written(
         out = tmp_path / "none" / "out"
         line = refused("predict", files / "LiFePO4.cif", "--weights", weights, option, out)
         assert_says(line, out, "no such folder")
+        line = refused("predict", files / "LiFePO4.cif", "--weights", weights, option, tmp_path)
+        assert_says(line, tmp_path, "is a folder")
+        pipe = tmp_path / f"pipe{option}"
+        os.mkfifo(pipe)
+        line = refused("predict", files / "LiFePO4.cif", "--weights", weights, option, pipe)
+        assert_says(line, pipe, "is a pipe or a device")
 
 
 def test_a_bad_record_is_named(tmp_path: Path, weights: Path) -> None:

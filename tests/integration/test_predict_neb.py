@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from linegraph.ensemble import load_ensemble, save_ensemble
+from linegraph.ensemble_file import load_ensemble, save_ensemble
 from linegraph.prediction import predict, predict_bands
-from linegraph.prediction import with_potential as with_potential_beside
 from tests.bands import settings, some_bands
 from tests.ensembles import ensemble_of, with_potential
 from tests.errors import message_of
@@ -108,7 +107,7 @@ def test_hops_of_a_crystal(tmp_path: Path, beside: Path) -> None:
     write_csv(csv, columns, rows)
     told = ["predict", file, "--neb", csv, "--weights", beside]
     shown = linegraph(*told, "--html", page).stdout
-    found = with_potential_beside(plain, {"Li1-Li1-2": 0.01}, weights=beside)
+    found = predict(file, weights=beside, potential={"Li1-Li1-2": 0.01})
     one, other = (row.barrier for row in found.hops)
     assert (one, other.potential) == (plain.hops[0].barrier, 0.01)
     assert (
@@ -140,10 +139,10 @@ def test_hops_of_a_crystal(tmp_path: Path, beside: Path) -> None:
     write_csv(csv, columns, [("LiFePO4_3", 0.01, 5.0)])
     shown_ = linegraph(*told, code=2)
     assert_says(shown_.stderr, csv, "has a barrier of none of the 2 hops")
-    line = message_of(lambda: with_potential_beside(plain, {"Li1": 0.3}, weights=beside))
-    assert line == "record 'Li1': no hop has this label: Li1-Li1-1, Li1-Li1-2"
-    line = message_of(lambda: with_potential_beside(plain, {"Li1-Li1-2": -1}, weights=beside))
-    assert line.startswith("record 'Li1-Li1-2', field potential: expected a barrier")
+    line = message_of(lambda: predict(file, weights=beside, potential={"Li1": 0.3}))
+    assert line == f"{file}, record 'Li1': no hop has this label: Li1-Li1-1, Li1-Li1-2"
+    line = message_of(lambda: predict(file, weights=beside, potential={"Li1-Li1-2": -1}))
+    assert line.startswith(f"{file}, record 'Li1-Li1-2', field potential: expected a barrier")
 
 
 def test_bands_with_and_without(given: Path, beside: Path) -> None:
@@ -193,7 +192,7 @@ def test_tables_that_are_no_use(given: Path, beside: Path, weights: Path) -> Non
     shown = linegraph(*words(given, beside), code=2)
     assert_says(shown.stderr, given / "table.csv", "has a barrier of none of the 3 hops")
     write_csv(given / "table.csv", ("sys_name", "m_eV"), [(BANDS[0].name, 300)])
-    assert_says(refused(*words(given, beside)), f"record '{BANDS[0].name}' (line 2)", "0 to 100 eV")
+    assert_says(refused(*words(given, beside)), f"record '{BANDS[0].name}' (line 2)", "0 to 10 eV")
 
 
 def test_trained_and_evaluated_on_the_command_line(tmp_path: Path) -> None:

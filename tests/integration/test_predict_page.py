@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from linegraph import InputError
-from linegraph.ensemble import Ensemble, load_ensemble, save_ensemble
+from linegraph.ensemble import Ensemble
+from linegraph.ensemble_file import load_ensemble, save_ensemble
 from linegraph.percolation import Direction, Percolation
 from linegraph.prediction import predict_bands
 from tests.bands import some_bands

@@ -30,9 +30,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def shown(*words: object, code: int = 0) -> Result:
+def run_of(*words: object) -> Result:
     group = Commands("main", commands={"screen": screen}, context_settings=CONTEXT)
-    result = CliRunner().invoke(group, ["screen", *map(str, words)])
+    return CliRunner().invoke(group, ["screen", *map(str, words)])
+
+
+def shown(*words: object, code: int = 0) -> Result:
+    result = run_of(*words)
     assert result.exit_code == code, result.output
     assert "Traceback" not in result.output
     return result
@@ -79,6 +83,8 @@ def test_how_it_ends(folder: Path, weights: Path, tmp_path: Path) -> None:
     assert f"no structure could be used; {out / 'failures.csv'} has why" in ended.stderr
     again = shown(bad, *words, "--out", out, code=2)
     assert "--resume" in again.stderr
+    debugged = run_of(bad, *words, "--out", out, "--resume", "--debug")
+    assert "a.cif: Traceback (most recent call last):\n" in debugged.stderr
     other = shown(bad, *words, "--out", out, "--resume", "--ion", "O", code=2)
     assert "ion was None, now 'O'" in other.stderr
     assert "--resume needs --out" in shown(folder, *words, "--resume", code=2).stderr

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from scipy.stats import spearmanr
 
-from linegraph.ensemble import load_ensemble
+from linegraph.ensemble_file import load_ensemble
 from tests.goldens import SHARED, needs_data
 from tests.integration.command import linegraph
 from tests.integration.test_predict import rows_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from linegraph.ensemble import save_ensemble
+from linegraph.ensemble_file import save_ensemble
 from tests.bands import data_file, settings
 from tests.ensembles import ensemble_of
 from tests.linegraph.test_hops import structure

@@ -168,9 +168,18 @@ class Server:
         return Ended(code, seconds, self._read("said"), self._read("renames").splitlines())
 
     def _read(self, name: str) -> str:
-        """What was written to a pipe that nobody writes to any more."""
-        with open(self._pipes.pop(name), "rb") as stream:
-            return stream.read().decode()
+        """What was written to a pipe, once nobody can write to it any more.
+
+        Helpers that were killed take a moment to die, and the pipe is open until then.
+        """
+        until, parts = time.monotonic() + PATIENCE, []
+        with open(self._pipes.pop(name), "rb", buffering=0) as stream:
+            while (part := stream.read()) != b"":
+                assert time.monotonic() < until, f"a helper outlives its command, {name} is open"
+                parts.append(part or b"")
+                if part is None:
+                    time.sleep(0.01)
+        return b"".join(parts).decode()
 
     def _line(self) -> str:
         assert self._process is not None and self._process.stdout is not None

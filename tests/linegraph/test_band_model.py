@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from linegraph import Cell, build_model, views
 from linegraph.models import BandModel
-from linegraph.models.band import signed_root, signed_square
 from linegraph.reversal import reversed_features
+from linegraph.roots import signed_square, smooth_root
 from tests.bands import rock_salt_band
 from tests.linegraph.test_band_features import quartz_like
 from tests.linegraph.test_reversal import back
@@ -76,6 +76,40 @@ def test_shares() -> None:
     torch.testing.assert_close(machine, root * root.abs())
 
 
+def test_roots_of_both_ways_are_averaged_before_the_square() -> None:
+    """Of trees and machine that say another thing of the way back."""
+    features = GRAPHS["path"]["features"]
+    back_again = reversed_features(features)
+    both = torch.cat([features, back_again]).numpy()
+    roots = np.array([0.9, -0.8, 0.1, 0.7, 0.1, 0.6, 0.9, -0.2])
+    for share in ((1, 0), (0, 1)):
+        model = band_model(*share)
+        grown = grow(both, roots, model.forest.trees, model.forest.leaves, seed=0)
+        model.forest.load_state_dict(grown.state_dict())
+        fitted = fit_machine(both, roots, model.machine.supports, seed=0, machines=3, share=0.5)
+        model.machine.load_state_dict(fitted.state_dict())
+        there, back = (
+            model.forest(x).mean(1) if share == (1, 0) else model.machine(x)
+            for x in (features, back_again)
+        )
+        squares = (signed_square(there) + signed_square(back)) / 2
+        expected = signed_square((there + back) / 2)
+        assert (squares - expected).abs().max() > 0.05
+        torch.testing.assert_close(said(model), expected)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_negative_root_is_a_negative_barrier(training: bool) -> None:
+    """And what is averaged of the networks are barriers."""
+    model = band_model(0, 0).train(training)
+    with torch.no_grad():
+        for network, root in zip(model.networks, (-0.5, 0.3), strict=True):
+            network.head.output.weight.zero_()
+            network.head.output.bias.fill_(root)
+    expected = torch.tensor([-0.25, 0.09]).expand(len(BANDS), 2)
+    torch.testing.assert_close(said(model), expected if training else expected.mean(1))
+
+
 def test_networks_are_alone_while_they_learn() -> None:
     model, network = band_model(dropout=0.0), said(band_model(0, 0))
     model.train()
@@ -108,6 +142,16 @@ def test_dropout_only_while_training() -> None:
     model = band_model()
     assert torch.equal(said(model), said(model))
     model.train()
+    assert not torch.equal(said(model), said(model))
+
+
+@pytest.mark.parametrize("part", ["readout", "whole", "head"])
+def test_every_part_drops_out_while_training(part: str) -> None:
+    model = band_model(dropout=0.5).train()
+    for network in model.networks:
+        for name, module in network.named_modules():
+            if isinstance(module, nn.Dropout) and not name.startswith(part):
+                module.p = 0.0
     assert not torch.equal(said(model), said(model))
 
 
@@ -155,7 +199,7 @@ def test_order_of_the_host() -> None:
 @pytest.mark.parametrize("value", [-2.25, 0.0, 1e-4, 0.25, 9.0])
 def test_roots_and_squares(value: float) -> None:
     barrier = torch.tensor([value], dtype=torch.float64, requires_grad=True)
-    root = signed_root(barrier)
+    root = smooth_root(barrier)
     torch.testing.assert_close(signed_square(root), barrier, rtol=1e-5, atol=2e-6)
     (slope,) = torch.autograd.grad(root.sum(), barrier)
     assert slope.isfinite()

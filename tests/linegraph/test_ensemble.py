@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,12 @@ from torch_geometric.data import Batch
 
 import linegraph
 import linegraph.ensemble
-import linegraph.members
+import linegraph.ensemble_file
+from linegraph.barrier import Barrier
 from linegraph.domain import Domain
 from linegraph.embedding import head_of, values_and_embeddings
-from linegraph.ensemble import Barrier, Ensemble, load_ensemble, save_ensemble
+from linegraph.ensemble import Ensemble
+from linegraph.ensemble_file import load_ensemble, save_ensemble
 from linegraph.intervals import calibrate
 from linegraph.models import Model
 from linegraph.structure import Cell
@@ -163,7 +167,7 @@ def test_strange_hop_is_outside(ensemble: Ensemble) -> None:
 
 def test_batches_change_nothing(ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
     together = ensemble.predict(NEW + KNOWN)
-    monkeypatch.setattr(linegraph.members, "BUDGET", 1)
+    monkeypatch.setattr(linegraph.ensemble, "BUDGET", 1)
     alone = ensemble.predict(NEW + KNOWN)
     for one, other in zip(together, alone, strict=True):
         assert one[:3] == pytest.approx(other[:3], abs=1e-4)
@@ -171,11 +175,25 @@ def test_batches_change_nothing(ensemble: Ensemble, monkeypatch: pytest.MonkeyPa
     assert ensemble.predict([]) == []
 
 
+def test_threads_share_an_ensemble(ensemble: Ensemble) -> None:
+    """A member hands its vectors to the thread that asked it, and to no other."""
+    bands = [*NEW, *KNOWN]
+    alone = [ensemble.predict([band]) for band in bands]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(lambda i: ensemble.predict([bands[i % 15]]), range(60)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert found == [alone[i % 15] for i in range(60)]
+
+
 def test_bad_bands(ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
     molecule = Cell(np.eye(3) * 5, [[0.0, 0.0, 0.0], [0.2, 0.0, 0.0]], [3, 3])
     line = message_of(lambda: ensemble.predict([*NEW, molecule, *NEW]))
     assert line.startswith("record 3, field elements: a band starts with 5 images")
-    monkeypatch.setattr(linegraph.members, "BUDGET", 1)
+    monkeypatch.setattr(linegraph.ensemble, "BUDGET", 1)
     broken = replace(ensemble, members=(*ensemble.members[:2], model_of(9)))
     told: Any = broken.members[2]
     torch.nn.init.constant_(told.head.output.bias, float("nan"))
@@ -223,9 +241,9 @@ def test_single_model_is_an_ensemble_of_one(tmp_path: Path) -> None:
 
 
 def test_default_weights(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(linegraph.ensemble, "DEFAULT", path)
+    monkeypatch.setattr(linegraph.ensemble_file, "DEFAULT", path)
     assert load_ensemble().records == 12
-    monkeypatch.setattr(linegraph.ensemble, "DEFAULT", tmp_path / "none.safetensors")
+    monkeypatch.setattr(linegraph.ensemble_file, "DEFAULT", tmp_path / "none.safetensors")
     assert "give --weights" in message_of(load_ensemble)
 
 

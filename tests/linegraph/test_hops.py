@@ -106,6 +106,8 @@ def test_face_centred_crystal() -> None:
     assert hop.multiplicity == 6
     assert hop.length == pytest.approx(np.sqrt(8))
     assert (hop.initial, hop.final) == (0, 0)
+    # The nearest cell first, not one of those that lie in two directions.
+    assert (hop.image, hop.vector) == ((1, 0, 0), pytest.approx((0.0, 2.0, 2.0)))
     assert hops(crystals.fcc(4.0), max_length=3.0) == [hop]
 
 
@@ -125,6 +127,15 @@ def test_a_hop_over_another_site_is_left_out() -> None:
     for off, expected in ((0.8, [2.154]), (1.2, [2.332, 4.0])):
         zigzag = Cell(np.diag([9.0, 4.0, 11.0]), [[0, 0, 0], [off / 9, 0.5, 0]], [3, 3])
         assert [hop.length for hop in hops(zigzag)] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(("part", "expected"), [(2.97, [2.97, 3.0]), (2.93, [2.93])])
+def test_a_part_as_long_as_the_hop_is_none(part: float, expected: list[float]) -> None:
+    """Of two hops of one length, noise would make one the sum of the other and a very short one."""
+    places = np.array([[0, 0, 0], [3, 0, 0], [np.sqrt(part**2 - 0.64), 0.8, 0]])
+    cell = Cell(np.diag([9.0, 10.0, 11.0]), places / [9, 10, 11], [3, 3, 3])
+    found = [hop.length for hop in hops(cell)]
+    assert [length for length in found if length > 1] == pytest.approx(expected)
 
 
 def test_what_a_hop_says() -> None:
@@ -272,6 +283,15 @@ def test_longest_hop_by_default() -> None:
     assert lengths(hops(wide, max_length=10.0)) == [(7.0, 3), (9.899, 6)]
     # Bounds are met by what is as long as they say.
     assert lengths(hops(wide, max_length=7.0)) == [(7.0, 3)]
+    # Up to a tenth longer than the shortest one.
+    wide = Cell(np.diag([6.0, 6.5, 7.0]), [[0, 0, 0]], [11])
+    assert lengths(hops(wide)) == [(6.0, 1), (6.5, 1)]
+
+
+def test_noise_does_not_decide_which_of_two_is_the_first() -> None:
+    for edges in ((4.0, 4.00001, 9.0), (4.00001, 4.0, 9.0)):
+        found = hops(Cell(np.diag(edges), [[0, 0, 0], [0.4, 0, 0.3]], [3, 8]))
+        assert [hop.image for hop in found] == [(0, 1, 0), (1, 0, 0)]
 
 
 def test_published_hops_are_found() -> None:

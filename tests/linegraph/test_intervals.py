@@ -105,6 +105,16 @@ def test_by_hand() -> None:
     assert said.interval(0.75) == pytest.approx((0.0, 8.0))
     assert said.interval(0.5) == pytest.approx((4 / 2.25 - 1, 3.0))
     assert said.below(1.0) == pytest.approx((3 + 1) / 8)
+    # What is at the threshold is not below it.
+    assert Distribution(np.array([0.5, 1.0, 1.0, 2.0])).below(1.0) == (1 + 1) / 6
+
+
+def test_levels_that_rounding_would_raise() -> None:
+    """Seven of 100 are inside at 7 %, though ``0.07 * 100`` is more than 7."""
+    assert 0.07 * 100 > 7
+    one = Distribution(np.arange(2 * 99, dtype=np.float64))
+    assert one.interval(0.07) == (99 - 7, 99 + 6)
+    assert one.interval(0.0701) == (99 - 8, 99 + 7)
 
 
 def test_levels_and_thresholds_are_monotone() -> None:
@@ -120,6 +130,7 @@ def test_levels_and_thresholds_are_monotone() -> None:
     assert chances[0] == 0.0
     assert one.below(0.0) == 0.0
     assert 0.99 < one.below(1e9) < 1
+    assert message_of(lambda: one.below(float("nan"))) == "field threshold: is no number"
     # Both are of one distribution.
     low, high = one.interval(0.9)
     assert one.below(low) == pytest.approx(0.05, abs=0.01)

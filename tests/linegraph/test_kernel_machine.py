@@ -226,6 +226,15 @@ def test_a_machine_that_sees_nothing() -> None:
     refused({"seen": torch.ones(1, 2)}, "seen of a kernel machine is torch.float32")
 
 
+def test_one_of_several_machines_that_sees_nothing() -> None:
+    made = KernelMachine(features=2, supports=3, quantiles=5, machines=2)
+    made.seen[1] = False
+    with pytest.raises(ValueError, match="a machine of a kernel machine sees no feature"):
+        KernelMachine(2, 3, 5, machines=2).load_state_dict(made.state_dict())
+    made.seen[1, 1] = True
+    KernelMachine(2, 3, 5, machines=2).load_state_dict(made.state_dict())
+
+
 NAMES = ["fill", "quantile", "support", "weight", "intercept", "decay"]
 
 

@@ -98,6 +98,7 @@ def test_directions_are_the_simplest() -> None:
     assert along((0, 0, 4, 1, 1), (0, 0, 1, 1, 0)) == (((1, 1, 0), (2, -1, 1)),)
     assert str(percolation([hop((0, 0, 1, -1, 0))], [1.0])[0]).endswith("along [1-10]")
     assert str(percolation([hop((0, 0, 40, -1, 0))], [1.0])[0]).endswith("along [40 -1 0]")
+    assert str(percolation([hop((0, 0, 1, -40, 0))], [1.0])[0]).endswith("along [1 -40 0]")
 
 
 def reachable_rank(copies: list[Copy], site: int, reach: int = 7) -> int:

@@ -18,8 +18,10 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 import linegraph
 from linegraph import Cell, Ends
+from linegraph.barrier import Barrier
 from linegraph.devices import usable_device
-from linegraph.ensemble import Barrier, Ensemble, load_ensemble
+from linegraph.ensemble import Ensemble
+from linegraph.ensemble_file import load_ensemble
 from linegraph.hops import hops
 from linegraph.levels import rounded
 from linegraph.percolation import percolation

@@ -74,6 +74,7 @@ def test_reversed_again_they_are_the_first() -> None:
     before = x.clone()
     once = reversed_features(x)
     assert once.shape == x.shape and once.dtype == x.dtype
+    assert reversed_features(x.half()).dtype == torch.float16
     assert not torch.allclose(once, x, equal_nan=True)
     finite = torch.ones_like(x, dtype=torch.bool)
     finite[0, 0] = False  # a bottleneck is NaN where one of three is

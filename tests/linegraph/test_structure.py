@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -262,7 +263,8 @@ def test_unreadable_files(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     text = message(as_cell, path)
-    assert re.match(rf"{re.escape(str(path))}: (cannot be read as|holds 0 structures)", text)
+    reasons = "cannot be read|has no _atom_site|is empty|is no text"
+    assert re.match(rf"{re.escape(str(path))}: ({reasons})", text)
     assert "\n" not in text
 
 
@@ -298,6 +300,31 @@ def test_poscar_without_elements_is_not_hydrogen(tmp_path: Path) -> None:
     path = tmp_path / "POSCAR"
     path.write_text("old\n1.0\n4 0 0\n0 4 0\n0 0 4\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n")
     assert "Elements in POSCAR cannot be determined" in message(as_cell, path)
+
+
+def test_poscar_without_elements_is_refused_in_every_thread(tmp_path: Path) -> None:
+    """pymatgen says it by a warning, and what becomes of warnings is the whole process's."""
+    without, named = tmp_path / "POSCAR", tmp_path / "POSCAR-named"
+    text = "old\n1.0\n4 0 0\n0 4 0\n0 0 4\n{}1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n"
+    without.write_text(text.format(""))
+    named.write_text(text.format("Li Cl\n"))
+    cif = tmp_path / "a.cif"  # read with all warnings silenced
+    Structure(CUBE, ["Na", "F"], [[0] * 3, [0.5] * 3]).to(str(cif))
+
+    def read(i: int) -> list[int] | None:
+        try:
+            return as_cell((named, without, cif)[i % 3]).numbers.tolist()
+        except InputError:
+            return None
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(read, range(450)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert found == [[3, 17], None, [11, 9]] * 150
 
 
 def test_without_pymatgen(tmp_path: Path, monkeypatch: Any) -> None:

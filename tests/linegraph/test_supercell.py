@@ -110,14 +110,24 @@ def test_a_supercell_that_is_large_enough_stays() -> None:
 
 @pytest.mark.parametrize("width", [3.5, 5.0, 7.0, 8.0])
 def test_repeats_of_sheared_cells(width: float) -> None:
-    """As few as possible, counted out."""
+    """As few as possible, and of these with the shortest longest edge, counted out."""
     cell = Cell([[3, 0, 0], [4.2, 3.1, 0], [-2.8, 5.0, 3.4]], [[0.3, 0.2, 0.9]], [3])
     band = band_of(cell, hops(cell)[0], min_width=width)
     assert shortest_vector(band.lattice) >= width
-    fewer = [n for n in itertools.product(range(1, 9), repeat=3) if np.prod(n) < len(band) - 3]
-    assert fewer or width < 5
+    every = np.array(list(itertools.product(range(1, 9), repeat=3)))
+    cells = every.prod(axis=1)
+    fewer = every[cells < len(band) - 3]
+    assert len(fewer) or width < 5
     for times in fewer:
-        assert shortest_vector(cell.lattice * np.array(times)[:, None]) < width
+        assert shortest_vector(cell.lattice * times[:, None]) < width
+    wide_enough = [
+        np.linalg.norm(lattice, axis=1).max()
+        for lattice in cell.lattice * every[cells == len(band) - 3][:, :, None]
+        if shortest_vector(lattice) >= width
+    ]
+    assert np.linalg.norm(band.lattice, axis=1).max() == pytest.approx(min(wide_enough))
+    # 3 x 4 x 2, 4 x 3 x 2 and 6 x 2 x 2.
+    assert len(wide_enough) == (3 if width == 8 else 1)
 
 
 def test_a_hop_to_an_image_of_the_site_itself() -> None:
@@ -216,6 +226,15 @@ def test_a_hop_of_another_structure() -> None:
         band_of(cell_of("NaCl"), hop)
     with pytest.raises(InputError, match="is not of this structure"):
         band_of(cell_of("LiMnPO4"), replace(hop, final=27))
+    # A like crystal has its ions elsewhere; what a file rounds is the same structure.
+    for off, same in ((5e-4, True), (0.01, False)):
+        cell = cell_of("LiFePO4")
+        cell.frac[hop.final] += [0, 0, off / cell.lattice[2, 2]]
+        if same:
+            check_band(band_of(cell, hop))
+        else:
+            with pytest.raises(InputError, match=f"atom {hop.final} is no Li at"):
+                band_of(cell, hop)
 
 
 @pytest.mark.parametrize("width", [0.0, -1.0, float("nan"), 21.0])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from linegraph.ensemble import load_ensemble
+from linegraph.ensemble_file import load_ensemble
 from linegraph.weights import load_weights, save_weights
 from tests.bands import TINY, some_bands
 from tests.errors import message_of

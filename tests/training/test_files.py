@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from linegraph.atomic_files import remove_unfinished, replacing
 from linegraph.errors import InputError
-from linegraph.whole import remove_unfinished, replacing
 from training.files import (
     holds_nothing,
     make_folder,
@@ -225,7 +225,7 @@ def test_new_run_folder_cannot_be_a_file(tmp_path: Path) -> None:
 #: What a process does that is killed while it writes.
 KILLED = """
 import os, signal, sys
-from linegraph.whole import replacing
+from linegraph.atomic_files import replacing
 with replacing(sys.argv[1]) as partial:
     partial.write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

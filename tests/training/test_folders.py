@@ -167,7 +167,13 @@ TABLES: dict[str, tuple[str, str, str]] = {
         "field zzz",
         "unknown column 'zzz'; known are file",
     ),
-    "semicolons": ("file;target_eV\nA_1.cif;1\n", "field file;target_eV", "unknown column"),
+    "semicolons": (
+        "file;target_eV\nA_1.cif;0,5\n",
+        "",
+        "the first line is 'file;target_eV': put commas between columns",
+    ),
+    "tabs": ("file\ttarget_eV\nA_1.cif\t1\n", "", "put commas between columns"),
+    "spreadsheet": ("PK\x03\x04", "", "is a spreadsheet: save it as CSV"),
     "column twice": ("file,file\nA_1.cif,1\n", "field file", "two columns"),
     "no file column": ("target_eV,class\n1,x\n", "field file", "no column"),
     "too few cells": (
@@ -283,7 +289,7 @@ def cif(*atoms: str, head: str = "") -> str:
 HOST = "O2- O1 0.0 0.0 0.0 1"
 TWO_BLOCKS = cif(HOST) + cif(HOST).replace("data_x", "data_y")
 STRUCTURES: dict[str, tuple[str, str, str]] = {
-    "no CIF": ("A_1.cif", "hello", "holds 0 structures"),
+    "no CIF": ("A_1.cif", "hello", "has no _atom_site_fract_x"),
     "CIF of two": ("A_1.cif", TWO_BLOCKS, "holds 2 structures"),
     "CIF with symmetry": (
         "A_1.cif",

@@ -13,8 +13,8 @@ from torch import Tensor
 
 import linegraph
 from linegraph.models import BandModel
-from linegraph.models.band import signed_square
 from linegraph.reversal import reversed_features
+from linegraph.roots import signed_square
 from tests.bands import TINY, some_bands
 from tests.tuning import QUIET, TARGETS, differing, graphs_of, state_of
 from training.graphs import GraphSet

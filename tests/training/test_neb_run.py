@@ -87,6 +87,24 @@ def test_failures_stop_nobody_and_nothing_is_repeated(tmp_path: Path, data: Path
 
 
 @pytest.mark.usefixtures("without_plots")
+@pytest.mark.parametrize("debug", [False, True])
+def test_where_a_record_went_wrong_is_told_to_who_asks(
+    debug: bool, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    how: dict[str, Any] = {"records": ["raises"], "progress": False, "debug": debug}
+    neb(tmp_path / "run", data=data, calculator=CALCULATOR, **how)
+    (failure,) = table(tmp_path / "run" / "failures.csv")
+    assert failure["error"] == "ValueError: no parameters for Ar"
+    told = capsys.readouterr().err
+    if debug:
+        assert told.startswith("raises: Traceback (most recent call last):\n")
+        assert "neb_calculators.py" in told and "in calculate\n" in told
+        assert told.endswith("ValueError: no parameters\nfor Ar\n")
+    else:
+        assert told == ""
+
+
+@pytest.mark.usefixtures("without_plots")
 def test_interrupted_and_resumed(tmp_path: Path) -> None:
     data, out, log = tmp_path / "data.json", tmp_path / "run", tmp_path / "log"
     write_bands(data, [wave_band(f"r{i}", host) for i, host in enumerate(("O", "S", "Se"))])

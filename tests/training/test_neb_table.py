@@ -55,6 +55,28 @@ def test_the_folder_of_a_run(tmp_path: Path) -> None:
     assert read_neb(other).source == "barrier_eV of mixed.csv"
 
 
+def test_lengths_are_those_of_barriers_that_are_used(tmp_path: Path) -> None:
+    columns = ("sys_name", "barrier_eV", "converged", "length_A", "calculator")
+    rows = [("a", 0.5, "TRUE", 2.75, "mace"), ("b", 0.6, "No", "none", "mace")]
+    rows += [("c", 0.7, "yes", "", "mace"), ("d", "", "", 3.0, "mace")]
+    found = read_neb(written(tmp_path / "t.csv", columns, *rows))
+    assert (found.barriers, found.left_out) == ({"a": 0.5, "c": 0.7}, ("b",))
+    assert found.lengths == {"a": 2.75}
+    # A calculator that does not tell its version.
+    assert found.source == "mace"
+
+
+def test_what_is_not_used_may_be_anything(tmp_path: Path) -> None:
+    """A band that blew up has an absurd barrier, and costs nothing but that one."""
+    columns = ("sys_name", "barrier_eV", "converged", "note")
+    rows = [("a", 0.5, True, ""), ("b", 512.0, False, ""), ("c", -3, True, NO_HOP)]
+    path = written(tmp_path / "t.csv", columns, *rows, ("d", "much", "no", ""))
+    found = read_neb(path)
+    assert (found.barriers, found.left_out) == ({"a": 0.5}, ("b", "c", "d"))
+    written(path, columns, *rows, ("d", 512.0, True, ""))
+    assert "record 'd' (line 5), field barrier_eV: expected" in message_of(lambda: read_neb(path))
+
+
 def test_a_source_is_short_and_can_be_printed(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", ("sys_name", "m\u200b"), ("a", 1))
     assert read_neb(path, "m\u200b").source == r"'m\u200b of t.csv'"
@@ -67,8 +89,8 @@ def test_a_source_is_short_and_can_be_printed(tmp_path: Path) -> None:
     [
         ("much", "expected a number, got 'much'"),
         ("nan", "'nan' is NaN or infinite"),
-        (-0.1, "expected a barrier of 0 to 100 eV, got -0.1"),
-        (450, "expected a barrier of 0 to 100 eV, got 450.0"),
+        (-0.1, "expected a barrier of 0 to 10 eV, got -0.1"),
+        (450, "expected a barrier of 0 to 10 eV, got 450.0: is it in eV?"),
     ],
 )
 def test_what_is_no_barrier(cell: object, problem: str, tmp_path: Path) -> None:
@@ -85,6 +107,9 @@ def test_tables_that_cannot_be_used(tmp_path: Path) -> None:
     )
     line = message_of(lambda: read_neb(path, "m_eV"))
     assert line == f"{path}, record 'a' (line 3), field sys_name: the name is in line 2, too"
+    # Nor may the first of two be empty.
+    written(path, columns, ("a", "", True), ("a", 0.6, True))
+    assert message_of(lambda: read_neb(path, "m_eV")) == line
     written(path, columns, ("a", 0.5, "perhaps"))
     line = message_of(lambda: read_neb(path, "m_eV"))
     assert line.endswith("field converged: expected true or false, got 'perhaps'")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from linegraph.ensemble import load_ensemble
+from linegraph.ensemble_file import load_ensemble
 from tests.bands import TINY
 from tests.errors import message_of
 from tests.judged_runs import table

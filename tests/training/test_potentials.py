@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from linegraph.domain import Domain
 from linegraph.intervals import calibrate
+from linegraph.potential import HIGHEST
 from tests.bands import some_bands
 from tests.errors import message_of
 from tests.goldens import SHARED, needs_data
@@ -178,3 +180,18 @@ def test_the_published_barriers_alone() -> None:
     errors = [abs(neb.barriers[band.name] - (band.target or 0.0)) for band in of]
     assert len(of) == 556
     assert f"The published barriers alone have {np.mean(errors):.3f}" in page("predict.md")
+
+
+@needs_data
+def test_no_published_barrier_is_taken_for_another_unit() -> None:
+    with (SHARED / "data" / "barriers" / "tabulation.csv").open(newline="") as table_:
+        rows = [row for row in csv.DictReader(table_) if row["split"] == "train"]
+    columns = ("em_eV", "mace_neb_relax_eV", "mace_neb_no_relax_eV")
+    said = [[float(row[column]) for row in rows if row[column]] for column in columns]
+    dft, relaxed, as_they_are = map(max, said)
+    assert max(dft, relaxed) < HIGHEST < as_they_are
+    told = page("predict.md")
+    assert f"Above {HIGHEST:g} eV a barrier is refused" in told
+    assert f"none is above {dft:.2f} eV by DFT, and none above {relaxed:.2f} by MACE" in told
+    beyond = sum(barrier > HIGHEST for barrier in said[2])
+    assert f"with ends that are not relaxed {beyond} of {len(said[2])} are" in told

@@ -17,8 +17,8 @@ import joblib
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from linegraph import embedding, members, prediction
-from linegraph.ensemble import save_ensemble
+from linegraph import embedding, ensemble, prediction
+from linegraph.ensemble_file import save_ensemble
 from linegraph.predicted import Prediction
 from linegraph.prediction import predict
 from tests.bands import some_bands
@@ -200,7 +200,7 @@ def test_every_stage_is_timed_apart(
         (worker, "read_crystal", 1),
         (prediction, "hops", 10),
         (prediction, "band_of", 100),
-        (members, "views", 1000),
+        (ensemble, "views", 1000),
         (embedding, "values_and_embeddings", 10_000),
         (prediction, "percolation", 100_000),
     ):
@@ -295,8 +295,14 @@ def test_what_every_structure_would_fail_with(folder: Path, weights: Path, tmp_p
     assert "no structure files" in message_of(lambda: structure_files(tmp_path))
 
 
+@pytest.mark.parametrize("debug", [False, True])
 def test_an_unexpected_error_is_a_failure(
-    folder: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    debug: bool,
+    folder: Path,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def broken(cell: Any, *, weights: Any, **how: Any) -> Prediction:
         if len(cell) == 3:
@@ -304,10 +310,18 @@ def test_an_unexpected_error_is_a_failure(
         return predict(cell, weights=weights, **how)
 
     monkeypatch.setattr(worker, "predict", broken)
-    found = screened(tmp_path / "run", folder, weights)
+    found = screened(tmp_path / "run", folder, weights, debug=debug)
     told = {one.file: one.problem for one in found.failures}
     assert told["two.cif"] == "unexpected ZeroDivisionError: nobody knows why"
     assert len(found.ranking) == len(GOOD)
+    shown = capsys.readouterr().err
+    for file, words in (
+        ("two.cif", "in broken\n"),
+        ("two.cif", "ZeroDivisionError: nobody knows why\nat all\n"),
+        ("junk.cif", "InputError: "),
+    ):
+        assert (f"{file}: Traceback (most recent call last):\n" in shown) == debug
+        assert (words in shown) == debug
 
 
 def test_killed_then_resumed(

@@ -48,6 +48,11 @@ def test_published_split_of_559_is_503_and_55() -> None:
     assert published_split(559) == Split(list(range(503)), list(range(503, 558)), [])
 
 
+def test_published_parts_are_rounded_down() -> None:
+    """13.5 of 15 are 13, and one of the 1.5 that are left."""
+    assert published_split(15) == Split(list(range(13)), [13], [])
+
+
 @given(st.integers(10, 5000))
 def test_published_split_keeps_the_file_order(n: int) -> None:
     split = published_split(n)
@@ -169,6 +174,11 @@ def test_fractions_of_real_sizes() -> None:
         assert (len(part.train), len(part.val)) == (100 * fraction, 20 * fraction)
     assert thinned(whole, systems, 0.5, 0) != thinned(whole, systems, 0.5, 1)
     assert thinned(Split([0, 1], [], []), systems, 0.5, 0).val == []
+    # Of what whole systems allow, the nearest.
+    tens = Split(list(range(100, 130)), [], [])
+    for fraction, size in ((0.4, 10), (0.6, 20)):
+        part = thinned(tens, [str(i // 10) for i in range(200)], fraction, 0)
+        assert len(part.train) == size and set(part.train) < set(tens.train)
     for fraction in (0.0, -0.5, 1.1, float("nan")):
         with pytest.raises(InputError, match="no fraction above 0"):
             thinned(whole, systems, fraction, 0)

@@ -192,10 +192,11 @@ def test_bad_trajectories_are_named(tmp_path: Path) -> None:
             read_bands(path)
         assert str(caught.value).startswith(f"{path}: cannot be read as a trajectory (")
 
-    write_frames(path, images_of(rock_salt_band())[:1])
-    with pytest.raises(InputError) as caught:
-        read_given(path)
-    assert str(caught.value) == f"{path}: a path has 3 images or more, found 1"
+    for count, read in ((1, read_bands), (2, read_bands), (2, read_given)):
+        write_frames(path, images_of(rock_salt_band())[:count])
+        with pytest.raises(InputError) as caught:
+            read(path)
+        assert str(caught.value) == f"{path}: a path has 3 images or more, found {count}"
 
     write_frames(path, images_of(rock_salt_band()), pbc=False)
     with pytest.raises(InputError) as caught:

@@ -16,6 +16,7 @@ from linegraph.errors import InputError
 
 from ..data import labelled, load_bands, one_path_each
 from ..files import write_csv
+from ..held import held
 from ..judge import Answer, judge
 from ..protocols import Part, Protocol, parts_of
 from ..read import BandSet
@@ -100,9 +101,10 @@ def baseline(
         "predict": None if others is None else others.fingerprint,
     }
     source = source_of(bands)
-    claim_folder(folder, settings, source, same, resume=resume)
     notes = {"predict_path": None if others is None else str(others.path)}
-    write_config(folder, settings, source, {**same, **notes}, PACKAGES)
+    with held(folder):
+        claim_folder(folder, settings, source, same, resume=resume)
+        write_config(folder, settings, source, {**same, **notes}, PACKAGES)
     write_skipped(folder, [*bands.skipped, *(others.skipped if others else [])])
     table, failures = _table(model, bands, workers, progress)
     job = _Job(model, selection, bands, table)

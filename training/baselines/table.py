@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from linegraph.atomic_files import remove_unfinished
 from linegraph.ends import Ends
 from linegraph.errors import InputError
 from linegraph.path_features import PATH_FEATURES, measure_path
-from linegraph.regular import make_way, read_text
+from linegraph.safe_reading import make_way, read_text
 from linegraph.structure import Cell
-from linegraph.whole import remove_unfinished
 
 from ..bands import Band
 from ..files import write_json

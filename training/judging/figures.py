@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from linegraph.whole import replacing
+from linegraph.atomic_files import replacing
 from training.plots import parity_plot
 
 from .calibration import LEVELS, Calibration

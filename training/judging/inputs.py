@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from linegraph.errors import InputError
-from linegraph.regular import read_text
+from linegraph.safe_reading import read_text
 from training.yamlfile import parse_yaml
 
 from .facts import Facts

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from linegraph.errors import InputError
-from linegraph.regular import read_text
+from training.csvfile import check_first_row, csv_rows, finite, first_line
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,9 @@ class Line:
             InputError: there is none.
         """
         try:
-            value = float(self[column])
-        except ValueError:
-            raise self.error(f"expected a number, got {self[column]!r}", column) from None
-        if not math.isfinite(value):
-            raise self.error(f"{self[column]!r} is NaN or infinite", column)
-        return value
+            return finite(self[column])
+        except InputError as error:
+            raise self.error(error.problem, column) from None
 
     def error(self, problem: str, column: str) -> InputError:
         """What is wrong with a cell."""
@@ -64,22 +59,22 @@ def read_lines(path: Path, needed: Sequence[str]) -> tuple[list[str], list[Line]
 
     Raises:
         InputError: no or no valid CSV, no rows, a column that is missing or doubled, a row of
-            another length, an empty cell in the first column needed.
+            another length, an empty cell in the first column needed. Of a table as spreadsheets
+            write it that do not use commas, it says what to change.
     """
-    try:
-        # Spreadsheets put a byte order mark in front, hence "-sig".
-        reader = csv.reader(io.StringIO(read_text(path, "utf-8-sig"), newline=""), strict=True)
-        rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", file=path) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"no valid CSV in UTF-8 ({error})", file=path) from error
-    if len(rows) < 2:
+    rows = csv_rows(path)
+    if not rows:
         raise InputError("the table has no rows", file=path)
     columns = [column.strip() for column in rows[0][1]]
     for column in needed:
         if column not in columns:
-            raise InputError("there is no such column", file=path, field=column)
+            try:
+                check_first_row(rows[0][1])
+                raise _no_column(column, rows[0][1])
+            except InputError as error:
+                raise error.at(file=path) from None
+    if len(rows) < 2:
+        raise InputError("the table has no rows", file=path)
     for column in columns:
         if columns.count(column) > 1:
             raise InputError("several columns are called so", file=path, field=column or "''")
@@ -94,3 +89,11 @@ def read_lines(path: Path, needed: Sequence[str]) -> tuple[list[str], list[Line]
             raise line.error("is empty", needed[0])
         lines.append(line)
     return columns, lines
+
+
+def _no_column(column: str, first: list[str]) -> InputError:
+    """A column is missing in the first line, whose cells these are."""
+    lower = {name.strip().lower(): name.strip() for name in first}
+    near = get_close_matches(column.lower(), lower, n=1)
+    nearest = f"; nearest is {lower[near[0]]!r}" if near else ""
+    return InputError(f"there is no such column: {first_line(first)}{nearest}", field=column)

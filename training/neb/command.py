@@ -94,6 +94,7 @@ def neb(
             device=device,
             skip_bad=skip_bad,
             resume=resume,
+            debug=debug,
         )
     _show(found.results)
     if found.metrics:

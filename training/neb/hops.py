@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from linegraph.errors import InputError
-from linegraph.predicted import Prediction
+from linegraph.hops import Hop
 from training.hops_command import band_name
 
 from .table import LENGTH, NebTable
@@ -12,7 +14,7 @@ from .table import LENGTH, NebTable
 _SAME = 0.005
 
 
-def barriers_of_hops(prediction: Prediction, table: NebTable) -> dict[str, float]:
+def barriers_of_hops(table: NebTable, formula: str, hops: Sequence[Hop]) -> dict[str, float]:
     """The barriers of a crystal's hops in eV, by their labels.
 
     In a table hops have the names that the command ``hops`` gives their bands. Another crystal of
@@ -20,16 +22,17 @@ def barriers_of_hops(prediction: Prediction, table: NebTable) -> dict[str, float
     be the same, too.
 
     Args:
-        prediction: of the crystal.
         table: of a run of ``neb`` on the bands that ``hops`` wrote.
+        formula: of the crystal, reduced.
+        hops: of the crystal, as found there.
 
     Raises:
         InputError: the table has names of the crystal's hops, but not their lengths, or others;
             the message names its file.
     """
     found: dict[str, float] = {}
-    for number, row in enumerate(prediction.hops, start=1):
-        name = band_name(prediction.formula, number)
+    for number, hop in enumerate(hops, start=1):
+        name = band_name(formula, number)
         if name not in table.barriers:
             continue
         if name not in table.lengths:
@@ -40,12 +43,12 @@ def barriers_of_hops(prediction: Prediction, table: NebTable) -> dict[str, float
                 field=LENGTH,
             )
         length = table.lengths[name]
-        if abs(length - row.hop.length) > _SAME:
+        if abs(length - hop.length) > _SAME:
             raise InputError(
-                f"{name} is a hop of {length:.3f} Å there, and {row.hop.label} one of "
-                f"{row.hop.length:.3f} Å here: of another crystal, or found by other options",
+                f"{name} is a hop of {length:.3f} Å there, and {hop.label} one of "
+                f"{hop.length:.3f} Å here: of another crystal, or found by other options",
                 file=table.path,
                 field=LENGTH,
             )
-        found[row.hop.label] = table.barriers[name]
+        found[hop.label] = table.barriers[name]
     return found

@@ -14,6 +14,7 @@ import numpy as np
 
 from linegraph.errors import InputError
 from training.bands import IMAGES, Band
+from training.tracebacks import print_traceback
 
 from .band import FloatArray, Path, path_of
 
@@ -114,7 +115,7 @@ class Result:
         return max(self.energies) - min(self.energies)
 
 
-def relax_band(band: Band, calculator: Any, settings: Settings) -> Result:
+def relax_band(band: Band, calculator: Any, settings: Settings, *, debug: bool = False) -> Result:
     """Relax the band of one record.
 
     The ends are relaxed by ASE's ``QuasiNewton`` at fixed cell, the images between by ``BFGS`` on
@@ -124,6 +125,7 @@ def relax_band(band: Band, calculator: Any, settings: Settings) -> Result:
         band: the record.
         calculator: an ASE calculator with energy and forces. All images share it.
         settings: how.
+        debug: print the traceback of what goes wrong.
 
     Returns:
         What came of it. Whatever goes wrong in the calculator or the optimiser is its ``error``.
@@ -145,6 +147,8 @@ def relax_band(band: Band, calculator: Any, settings: Settings) -> Result:
     except Exception as error:
         line = " ".join(str(error).split())
         result.error = f"{type(error).__name__}: {line}" if line else type(error).__name__
+        if debug:
+            print_traceback(band.name, error)
     result.evaluations = tally.evaluations
     result.cpu_s = round(time.process_time() - cpu, 2)
     result.wall_s = round(time.perf_counter() - wall, 2)

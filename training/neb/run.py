@@ -14,6 +14,7 @@ from linegraph.errors import InputError
 from training.bands import IMAGES, Band
 from training.data import load_bands
 from training.files import make_folder
+from training.held import held
 from training.read import BandSet
 from training.runs import Source, claim_folder, write_config, write_skipped
 from training.stopping import stoppable
@@ -58,6 +59,7 @@ def neb(
     skip_bad: bool = False,
     resume: bool = False,
     progress: bool = True,
+    debug: bool = False,
 ) -> Barriers:
     """Calculate barriers by nudged elastic bands and write a run folder.
 
@@ -85,6 +87,7 @@ def neb(
         skip_bad: leave out records that cannot be read.
         resume: go on with the run in ``out``.
         progress: print a line for each record that is done.
+        debug: print the traceback of each record that goes wrong, to standard error.
 
     Raises:
         InputError: unusable data, settings, calculator or weights; a record that is not there; a
@@ -97,7 +100,7 @@ def neb(
     chosen = _chosen(bands, records, max_atoms)
     potential = potential_of(calculator, weights, options, device)
     folder = Path(out)
-    with stoppable():
+    with stoppable(), held(folder):
         key = _Key(potential, repr((potential, potential.fingerprint())))
         version = _loaded(key).version
         same = _settings(settings, potential, version)
@@ -113,7 +116,7 @@ def neb(
         write_skipped(folder, bands.skipped)
         store = Store(folder, bands.bands)
         make_folder(store.folder)
-        job = _Job(key, settings, store)
+        job = _Job(key, settings, store, debug)
         found = store.read_all()
         todo = [b for b in chosen if b.name not in found or found[b.name].error is not None]
         title = f"{potential.name} NEB{'' if relax else ', ends not relaxed'}"
@@ -173,10 +176,11 @@ class _Job:
     key: _Key
     settings: Settings
     store: Store
+    debug: bool
 
     def do(self, band: Band) -> Result:
         with _loaded(self.key).ready() as calculator:
-            result = relax_band(band, calculator, self.settings)
+            result = relax_band(band, calculator, self.settings, debug=self.debug)
         self.store.write(result)
         return result
 

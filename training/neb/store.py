@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from linegraph.errors import InputError, shortened
-from linegraph.regular import read_text
+from linegraph.safe_reading import read_text
 from training.bands import IMAGES, Band
 from training.data import hop_length, ion_of
 from training.files import write_csv, write_json

@@ -12,7 +12,7 @@ from typing import Any
 
 from linegraph.errors import InputError, shortened
 from linegraph.potential import checked_barrier
-from linegraph.regular import read_bytes
+from linegraph.safe_reading import read_bytes
 from training.judging.tables import Line, read_lines
 
 from .relax import NO_HOP
@@ -82,7 +82,7 @@ def read_neb(path: str | PathLike[str], column: str | None = None) -> NebTable:
     Args:
         path: a CSV file with ``sys_name`` and a column of barriers in eV, or the folder of a run of
             ``neb``. Rows with an empty cell are left out, and those that a column ``converged`` or
-            ``note``, as ``neb`` writes them, says are no barriers of the hop.
+            ``note``, as ``neb`` writes them, says are no barriers of the hop, whatever their value.
         column: of barriers; by default ``barrier_eV``, as ``neb`` writes it.
 
     Raises:
@@ -109,9 +109,9 @@ def read_neb(path: str | PathLike[str], column: str | None = None) -> NebTable:
         seen[name] = line
         if not line[column]:
             continue
-        value = _barrier(line, column)
+        # First: where a band blew up, what stands there may be no barrier at all.
         if _converged(line) and NO_HOP not in line["note"]:
-            barriers[name] = value
+            barriers[name] = _barrier(line, column)
         else:
             left_out.append(name)
     digest = hashlib.sha256(read_bytes(path)).hexdigest()

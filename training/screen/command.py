@@ -56,7 +56,7 @@ def screen(folder: Path, out: Path | None, resume: bool, debug: bool, **how: Any
     from .run import screen as run
 
     with run_folder(out, resume, "screen") as target:
-        found = run(target, folder, resume=resume, **how)
+        found = run(target, folder, resume=resume, debug=debug, **how)
     _show(found, how["level"])
     click.echo(f"run folder   {target}")
     if not found.ranking:

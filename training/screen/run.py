@@ -13,12 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from linegraph.empty_sites import load_finder
-from linegraph.ensemble import DEFAULT, load_ensemble
+from linegraph.ensemble_file import DEFAULT, load_ensemble
 from linegraph.errors import InputError
 from linegraph.prediction import LEVEL, THRESHOLD, predict_bands
 from linegraph.supercell import MIN_WIDTH
 from linegraph.weights import tensor_file
 from training.files import make_folder
+from training.held import held
 from training.runs import Source, claim_folder, write_config
 
 from .ions import checked_ions
@@ -64,6 +65,7 @@ def screen(
     device: str = "cpu",
     resume: bool = False,
     progress: bool = True,
+    debug: bool = False,
 ) -> Screened:
     """Predict the barriers of all crystals in a folder, and rank them.
 
@@ -91,6 +93,8 @@ def screen(
         device: auto, cpu, cuda or cuda:N.
         resume: go on with the screening in ``out``.
         progress: show a progress bar on standard error.
+        debug: print the traceback of each structure that fails, to the standard error of the worker
+            that did it.
 
     Raises:
         InputError: a folder without files, unusable weights or settings, a run folder that exists
@@ -109,26 +113,28 @@ def screen(
     jobs = min(_workers(workers), len(files))
     run = Path(out).absolute()
     store = Store(run / STRUCTURES)
-    job = Job(file, sha256_of(file), settings, device, store, max(1, cpu_count() // jobs))
+    threads = max(1, cpu_count() // jobs)
+    job = Job(file, sha256_of(file), settings, device, store, threads, debug)
     same = {**asdict(settings), "weights": job.sha256}
     # What counts is the content of each file, which is noted with its result.
     source = Source(Path(folder), "of each file, in structures/", (), ())
-    claim_folder(Path(out), same, source, {}, resume=resume)
     notes = {
         "protocol": {"name": "no training"},
         "structures": len(files),
         "weights_path": str(file),
         "device": device,
     }
-    write_config(run, same, source, notes, PACKAGES)
-    make_folder(store.folder)
-    todo = store.unfinished(files)
-    try:
-        _do_all(job, todo, jobs, len(files), progress)
-    finally:
-        # Not what was handed over: workers may have done more until they were stopped.
-        found = collect(store, files)
-        write_tables(run, found.ranking, found.failures)
+    with held(run):
+        claim_folder(Path(out), same, source, {}, resume=resume)
+        write_config(run, same, source, notes, PACKAGES)
+        make_folder(store.folder)
+        todo = store.unfinished(files)
+        try:
+            _do_all(job, todo, jobs, len(files), progress)
+        finally:
+            # Not what was handed over: workers may have done more until they were stopped.
+            found = collect(store, files)
+            write_tables(run, found.ranking, found.failures)
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from linegraph.errors import InputError
-from linegraph.regular import read_text
+from linegraph.safe_reading import read_text
 from training.files import write_json
 
 #: Folder of the files of single structures, in the run folder.

@@ -14,12 +14,15 @@ from typing import Any
 
 import torch
 
-from linegraph.ensemble import Barrier, Ensemble, load_ensemble
+from linegraph.barrier import Barrier
+from linegraph.ensemble import Ensemble
+from linegraph.ensemble_file import load_ensemble
 from linegraph.errors import InputError
 from linegraph.prediction import predict
 from linegraph.structure import Cell
 from training.records import ENDINGS
 from training.structures import Kind, read_given
+from training.tracebacks import print_traceback
 
 from .ions import ion_in
 from .store import Failure, Result, Store, name_of, sha256_of
@@ -107,6 +110,7 @@ class Job:
         device: auto, cpu, cuda or cuda:N.
         store: where results go.
         threads: of torch, in a process other than the one that started the screening.
+        debug: print the traceback of each structure that fails, to standard error.
         parent: the process that did.
     """
 
@@ -116,6 +120,7 @@ class Job:
     device: str
     store: Store
     threads: int
+    debug: bool
     parent: int = field(default_factory=os.getpid)
 
     def do(self, files: Sequence[Path]) -> tuple[int, int]:
@@ -147,9 +152,11 @@ class Job:
         except InputError as error:
             hop = None if error.record is None else str(error.record).strip("'")
             failure = Failure(about[0], error.problem, error.field, hop)
+            self._tell(about[0], error)
         except Exception as error:  # one structure in thousands must not end them all
             reason = (str(error).strip().splitlines() or [""])[0]
             failure = Failure(about[0], f"unexpected {type(error).__name__}: {reason}")
+            self._tell(about[0], error)
         try:
             self.store.write(file, Result(*about, clock.seconds, prediction, failure))
         except InputError as error:
@@ -157,8 +164,13 @@ class Job:
                 raise
             # Far from all training records the end of an interval may be infinite, unlike JSON.
             failure = Failure(about[0], f"its result {error.problem}")
+            self._tell(about[0], error)
             self.store.write(file, Result(*about, clock.seconds, None, failure))
         return failure is not None
+
+    def _tell(self, name: str, error: Exception) -> None:
+        if self.debug:
+            print_traceback(name, error)
 
 
 def read_crystal(file: Path, ion: str | None) -> Cell:
@@ -177,7 +189,7 @@ def read_crystal(file: Path, ion: str | None) -> Cell:
     return given
 
 
-# By thread, as members keep what they are asked while they answer.
+# By thread, as a clock times one structure after the other.
 _LOCAL = threading.local()
 
 

@@ -35,5 +35,5 @@ def _bands() -> tuple[Band, ...]:
             raise
         from linegraph.errors import InputError
 
-        raise InputError("the starter set needs pymatgen: pip install 'linegraph[io]'") from None
+        raise InputError("the starter set needs pymatgen: pip install pymatgen") from None
     return tuple(build_bands(COMPOUNDS))

@@ -31,7 +31,7 @@ def write_crystals(folder: str | PathLike[str]) -> list[Path]:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "pymatgen":
             raise
-        raise InputError("the starter set needs pymatgen: pip install 'linegraph[io]'") from None
+        raise InputError("the starter set needs pymatgen: pip install pymatgen") from None
     from .records import load_compounds
 
     folder = Path(folder)

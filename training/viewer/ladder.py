@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from linegraph.ensemble import Barrier
+from linegraph.barrier import Barrier
 from linegraph.predicted import Prediction
 
 from ..predict_output import mark_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from linegraph.ensemble import Barrier
+from linegraph.barrier import Barrier
 from linegraph.errors import InputError
 from linegraph.levels import rounded
 from linegraph.percolation import Percolation

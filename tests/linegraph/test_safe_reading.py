@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from linegraph import regular
+from linegraph import safe_reading
 from linegraph.errors import InputError
-from linegraph.regular import inflated, make_way, read_bytes, read_text
+from linegraph.safe_reading import inflated, make_way, read_bytes, read_text
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
@@ -46,7 +46,7 @@ def test_anything_else_is_not(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", COMPRESS)
 def test_what_is_compressed_has_a_limit(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regular, "INFLATED", 1000)
+    monkeypatch.setattr(safe_reading, "INFLATED", 1000)
     data = bytes(1_000_000)
     assert inflated(COMPRESS[ending](data[:1000]), f"a.{ending}") == data[:1000]
     archive = COMPRESS[ending](data)
@@ -57,11 +57,11 @@ def test_what_is_compressed_has_a_limit(ending: str, monkeypatch: pytest.MonkeyP
 
 
 def test_data_of_a_plain_kind_are_far_from_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regular, "INFLATED", 0)
+    monkeypatch.setattr(safe_reading, "INFLATED", 0)
     text = "".join(f"[{i / 7:.16f}, {i % 5}.0, 0.5], " for i in range(10_000)).encode()
     archive = gzip.compress(text)
     assert inflated(archive, "a.gz") == text
-    assert len(text) < regular.TIMES / 5 * len(archive)
+    assert len(text) < safe_reading.TIMES / 5 * len(archive)
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "file", "nothing"])
