@@ -98,7 +98,20 @@ def _is_alive(process: int) -> bool:
     except (OSError, OverflowError):
         # It is somebody else's.
         return True
-    return True
+    return not _has_ended(process)
+
+
+def _has_ended(process: int) -> bool:
+    """Whether nothing but the number of a process is left, until its parent asks how it ended.
+
+    The helpers of a killed process wait for that until the first process of the machine or
+    container does so: some take seconds, some never do.
+    """
+    try:
+        status = Path(f"/proc/{process}/stat").read_bytes()
+    except OSError:
+        return False
+    return status.rpartition(b")")[2].split()[:1] in ([b"Z"], [b"X"])
 
 
 @cache

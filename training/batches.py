@@ -129,7 +129,10 @@ class EpochBatches(Sampler[list[list[int]]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
+        """Called by Lightning before each epoch, and before a loader of a resumed run is asked.
+
+        It has no effect on batches that are already being drawn, as loader processes draw ahead.
+        """
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -163,7 +163,8 @@ def fit(
         callbacks.append(EpochProgress(title))
     trainer = _trainer(folder, recipe, machine, callbacks, validate=bool(split.val))
     if resume:
-        check_resumable(last, task, trainer)
+        # Lightning tells the epoch later, when loader processes were given the first batches.
+        train.set_epoch(check_resumable(last, task, trainer))
     workers = machine.workers or 0
     val = EpochBatches(
         split.val,

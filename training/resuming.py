@@ -57,7 +57,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return found
 
 
-def check_resumable(path: Path, task: Task, trainer: L.Trainer) -> None:
+def check_resumable(path: Path, task: Task, trainer: L.Trainer) -> int:
     """Refuse a checkpoint that is not of a run as this one.
 
     Lightning takes what it finds, and fails in the middle of it, or goes on with what is left of
@@ -68,6 +68,9 @@ def check_resumable(path: Path, task: Task, trainer: L.Trainer) -> None:
         task: what is trained, with the steps of the whole run.
         trainer: that will go on.
 
+    Returns:
+        How many epochs are done: the number of the one to go on with, counted from 0.
+
     Raises:
         InputError: see :func:`read_checkpoint`, or it lacks something, holds tensors of other
             names, shapes or types, NaN, more steps than the run has, or paths that are not those
@@ -75,7 +78,7 @@ def check_resumable(path: Path, task: Task, trainer: L.Trainer) -> None:
     """
     found = read_checkpoint(path)
     with _named(path, "without it, the run starts anew"):
-        _check(found, task, trainer)
+        return _check(found, task, trainer)
 
 
 def weights_in(path: Path, task: Task) -> dict[str, Tensor]:
@@ -109,14 +112,15 @@ def _named(path: Path, advice: str) -> Iterator[None]:
         ) from None
 
 
-def _check(found: dict[str, Any], task: Task, trainer: L.Trainer) -> None:
+def _check(found: dict[str, Any], task: Task, trainer: L.Trainer) -> int:
+    """Returns how many epochs are done."""
     _mapping(found, ("state_dict", "loops", "callbacks"), ())
     _like(found["state_dict"], task.state_dict(), ("state_dict",))
     _check_version(found.get("pytorch-lightning_version"))
     loop = ("loops", "fit_loop")
     _mapping(found["loops"], ("fit_loop",), ("loops",))
     _like(found["loops"]["fit_loop"], trainer.fit_loop.state_dict(), loop)  # type: ignore[no-untyped-call]
-    epochs = found["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    epochs: int = found["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     counts: tuple[tuple[str, Any, int | None], ...] = (
         ("epoch", found.get("epoch"), trainer.max_epochs),
         ("global_step", found.get("global_step"), task.steps),
@@ -130,6 +134,7 @@ def _check(found: dict[str, Any], task: Task, trainer: L.Trainer) -> None:
         if isinstance(callback, Kept):
             _check_kept(found["callbacks"], callback)
     _check_optimizer(found, task)
+    return epochs
 
 
 def _check_version(version: object) -> None:

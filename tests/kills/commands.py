@@ -44,7 +44,8 @@ def commands(folder: Path) -> list[Command]:
     return [
         Command("train", train_words(folder), EVERY_WAY, 8),
         Command("train --folds 3", [*train_words(folder, 3), "--folds", "3"], EVERY_WAY, 6),
-        Command("train --workers 2", train_words(folder, 2, workers=2), some, 2),
+        # Helpers take longer to begin than all epochs take: few random times fall between these.
+        Command("train --workers 2", train_words(folder, workers=2), ("before", "after", *some), 4),
         Command("pretrain", pretrain_words(folder), EVERY_WAY, 6),
         Command("baseline", baseline_words(folder), EVERY_WAY, 5),
         Command("neb", neb_words(folder), EVERY_WAY, 6),

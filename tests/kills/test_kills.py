@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from training.callbacks import read_history
+
 from .commands import commands, train_words
-from .folders import contents, unfinished
+from .folders import contents, stage, unfinished
 from .harness import Kill, Server
 from .trials import table, try_command
 
@@ -60,3 +62,18 @@ def test_killed_at_a_file(
     assert unfinished(tmp_path) == []
     begun = f"there is no run in {run} yet: it begins"
     assert (begun in ended.said) == (number <= 4)
+
+
+@pytest.mark.slow
+def test_killed_between_epochs_with_helpers(
+    server: Server, data: Path, whole: Path, tmp_path: Path
+) -> None:
+    """Which are handed batches before they could be told how far the run has come."""
+    words, run, beside = train_words(data, 2, workers=2), tmp_path / "run", tmp_path / "beside"
+    after_an_epoch = Kill("after", 4)
+    assert server.run([*words, "--out", run], run, beside, after_an_epoch).killed
+    assert stage(run) == "underway"
+    assert len(read_history(run / "history.csv")) == 1
+    ended = server.run([*words, "--out", run, "--resume"], run, beside)
+    assert ended.code == 0, ended.said
+    assert contents(run) == contents(whole)

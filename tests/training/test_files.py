@@ -275,6 +275,23 @@ def test_where_others_write_their_files_are_left_alone(left_behind: Path, tmp_pa
     assert names(tmp_path) == [away.name, "b.json"]
 
 
+def test_a_killed_helper_that_nobody_has_asked_after_yet_has_ended(tmp_path: Path) -> None:
+    """A zombie: its number is still taken, and in some containers stays so for good."""
+    with replacing(tmp_path / "a.json") as ours:
+        ours.touch()
+        _, machine, _, number = ours.stem.split("-")
+    helper = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    assert helper.stdout is not None and helper.stdout.read() == b""
+    half = tmp_path / f".partial-{machine}-{helper.pid}-{number}.json"
+    half.touch()
+    until = time.monotonic() + 10
+    while half.exists() and time.monotonic() < until:
+        remove_unfinished(tmp_path, shared=True)
+        time.sleep(0.05)
+    assert helper.returncode is None and not half.exists()
+    helper.communicate()
+
+
 def test_a_folder_with_nothing_but_unfinished_files_holds_nothing(
     left_behind: Path, tmp_path: Path
 ) -> None:
