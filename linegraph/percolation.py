@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
 from math import gcd
@@ -48,17 +48,22 @@ class Percolation:
         return f"{self.dimension}D from {self.barrier:.3g} eV, {where}"
 
 
-def percolation(hops: Sequence[Hop], barriers: Sequence[float]) -> tuple[Percolation, ...]:
+def percolation(
+    hops: Sequence[Hop], barriers: Sequence[float], ions: Collection[int] | None = None
+) -> tuple[Percolation, ...]:
     """Find out at which barriers hops connect in 1, 2 and 3 dimensions.
 
     Sites and hops are a periodic graph. Hops are added from the lowest barrier on, and a
     union-find keeps for every site the lattice vector to the root of its network. A hop within a
     network then closes a path from a site to one of its periodic images, a lattice vector apart;
-    as many of these as are independent is the dimension of the network.
+    as many of these as are independent is the dimension of the network. A network of empty sites
+    alone leads nowhere as long as no ion gets into it: it counts from the barrier on at which a
+    site with an ion is connected to it. In a host without ions every network counts.
 
     Args:
         hops: distinct hops of one structure (:func:`linegraph.hops.hops`); all their copies count.
         barriers: one for each hop, eV.
+        ions: sites that hold an ion; by default those ends of the hops that are not empty.
 
     Returns:
         What holds for 1, 2 and 3 dimensions, in this order.
@@ -71,7 +76,7 @@ def percolation(hops: Sequence[Hop], barriers: Sequence[float]) -> tuple[Percola
     for hop, barrier in zip(hops, barriers, strict=True):
         if not np.isfinite(barrier):
             raise InputError(f"that of hop {hop.label} is NaN or infinite", field="barriers")
-    networks = _Networks()
+    networks = _Networks(_occupied(hops) if ions is None else frozenset(ions))
     reached: dict[int, Percolation] = {}
     in_order = sorted(range(len(hops)), key=lambda i: barriers[i])
     for barrier, group in groupby(in_order, key=lambda i: float(barriers[i])):
@@ -86,7 +91,10 @@ def percolation(hops: Sequence[Hop], barriers: Sequence[float]) -> tuple[Percola
 class _Networks:
     """Connected sites, and the lattice vectors that lead back to the same network."""
 
-    def __init__(self) -> None:
+    def __init__(self, ions: Collection[int]) -> None:
+        self._ions = ions
+        # Roots of networks that an ion is in.
+        self._used: set[int] = set()
         self._parent: dict[int, tuple[int, Direction]] = {}
         # By root: independent vectors between periodic images within the network.
         self._periods: dict[int, list[Direction]] = {}
@@ -99,6 +107,8 @@ class _Networks:
             a, b, c = (o + i - p for o, i, p in zip(offset, image, other_offset, strict=True))
             if root != other:
                 self._parent[other] = (root, (a, b, c))
+                if other in self._used:
+                    self._used.add(root)
                 closed = self._periods.pop(other)
             else:
                 closed = [(a, b, c)]
@@ -108,7 +118,11 @@ class _Networks:
 
     def of_dimension(self, dimension: int) -> tuple[tuple[Direction, ...], ...]:
         """Directions of the networks that extend in so many dimensions or more."""
-        found = {_directions(p) for p in self._periods.values() if len(p) >= dimension}
+        found = {
+            _directions(periods)
+            for root, periods in self._periods.items()
+            if len(periods) >= dimension and (root in self._used or not self._ions)
+        }
         return tuple(sorted(found, reverse=True))
 
     def _find(self, site: int) -> tuple[int, Direction]:
@@ -116,6 +130,8 @@ class _Networks:
         if site not in self._parent:
             self._parent[site] = (site, _ZERO)
             self._periods[site] = []
+            if site in self._ions:
+                self._used.add(site)
         path = []
         while self._parent[site][0] != site:
             path.append(site)
@@ -126,6 +142,17 @@ class _Networks:
             offset = (a, b, c)
             self._parent[step] = (site, offset)
         return site, offset
+
+
+def _occupied(hops: Iterable[Hop]) -> frozenset[int]:
+    """Sites with an ion, as hops between them tell."""
+    return frozenset(
+        site
+        for hop in hops
+        for copy in hop.copies
+        for site, empty in zip(copy[:2], hop.empty, strict=True)
+        if not empty
+    )
 
 
 def _independent(vectors: list[Direction], another: Direction) -> bool:

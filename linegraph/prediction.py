@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from .barrier import Barrier
 from .devices import usable_device
-from .elements import SYMBOLS
+from .elements import SYMBOLS, Z_OF
 from .empty_sites import with_found
 from .ensemble import Ensemble
 from .ensemble_file import load_ensemble
@@ -106,14 +107,15 @@ def predict(
         raise named(error, labels).at(file=file) from None
     mark("model")
     rows = tuple(map(HopBarrier, found, bands, approaches, barriers))
+    ions = np.flatnonzero(cell.numbers == Z_OF[found[0].ion]).tolist()
     prediction = Prediction(
         formula=formula_of(cell),
         ion=found[0].ion,
         cell=cell,
         hops=rows,
-        percolation=_levels(rows),
-        intervals=_intervals(found, barriers),
-        clear=_levels([row for row in rows if not row.blocked]),
+        percolation=_levels(rows, ions),
+        intervals=_intervals(found, barriers, ions),
+        clear=_levels([row for row in rows if not row.blocked], ions),
         model=Predictor(
             ensemble.name, len(ensemble.members), ensemble.records, ensemble.calibrated
         ),
@@ -203,16 +205,20 @@ def _beside(potential: OfHops, formula: str, found: Sequence[Hop]) -> list[float
     return [given.get(label) for label in labels]
 
 
-def _levels(rows: Sequence[HopBarrier]) -> tuple[Percolation, ...]:
-    return percolation([row.hop for row in rows], [row.barrier.value for row in rows])
+def _levels(rows: Sequence[HopBarrier], ions: Collection[int]) -> tuple[Percolation, ...]:
+    return percolation([row.hop for row in rows], [row.barrier.value for row in rows], ions)
 
 
-def _intervals(found: Sequence[Hop], barriers: Sequence[Barrier]) -> tuple[Interval | None, ...]:
+def _intervals(
+    found: Sequence[Hop], barriers: Sequence[Barrier], ions: Collection[int]
+) -> tuple[Interval | None, ...]:
     lows = [barrier.low for barrier in barriers if barrier.low is not None]
     highs = [barrier.high for barrier in barriers if barrier.high is not None]
     if len(lows) < len(found) or len(highs) < len(found):
         return (None, None, None)
     return tuple(
         None if low.barrier is None or high.barrier is None else (low.barrier, high.barrier)
-        for low, high in zip(percolation(found, lows), percolation(found, highs), strict=True)
+        for low, high in zip(
+            percolation(found, lows, ions), percolation(found, highs, ions), strict=True
+        )
     )

@@ -53,6 +53,21 @@ def test_over_empty_sites() -> None:
     assert [level.barrier for level in percolation(found, [0.6])] == [0.6] * 3
 
 
+def test_empty_sites_that_no_ion_gets_to_lead_nowhere() -> None:
+    """Holes of the spinel are connected among themselves; the ion has to get out of its site."""
+    cell = cell_of("LiMn2O4")
+    out, between = hops(cell, empty_sites=GAP, max_length=3.0)
+    assert (out.empty, between.empty) == ((False, True), (True, True))
+    assert all(i < len(cell) <= f for i, f, *_ in out.copies)
+    for order in ((0.6, 0.4), (0.4, 0.6)):
+        (expected, _, _) = percolation([out, between], order)
+        assert expected.barrier == order[0]
+    # As told, where the way out is not among the hops; and in a host without ions.
+    ions = np.flatnonzero(cell.numbers == 3).tolist()
+    assert percolation([between], [0.4], ions)[0].barrier is None
+    assert [level.barrier for level in percolation([between], [0.4])] == [0.4] * 3
+
+
 def test_supercells_change_nothing_but_the_directions() -> None:
     found = hops(crystals.supercell(cell_of("LiFePO4"), (1, 3, 2)))
     assert [str(level) for level in percolation(found, [0.4, 2.5])] == [
