@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
 from itertools import product
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ from .hops import Hop
 from .neighbors import radius_neighbors
 from .paths import IMAGES
 from .reading import as_cell
+from .sites import Crystal, primitive
 from .structure import Cell
+from .superlattice import SEEN, around, emptiest, reduced, squarest, superlattices
 
 #: Å; an ion and its periodic images are this far from each other or further.
 MIN_WIDTH = 8.0
@@ -36,17 +38,27 @@ _FMAX, _STEPS = 0.1, 200
 _APART = 0.1
 #: Å
 _LARGEST_WIDTH = 20.0
+#: Å; tolerance for symmetry, that of :func:`linegraph.hops.hops`.
+_SYMPREC = 1e-2
+#: Structures whose primitive cell and superlattices are kept: all hops of one come together.
+_KEPT = 8
 
 
 def band_of(structure: Any, hop: Hop, min_width: float = MIN_WIDTH, idpp: bool = False) -> Cell:
     """The band of a hop: atoms 0..4 are the images of the ion, initial to final, then the host.
 
-    The supercell is the smallest number of given cells, side by side, in which an ion is at least
-    ``min_width`` from all of its periodic images: what counts is the shortest vector of its
+    The supercell has as few atoms as a periodic cell of the crystal can have in which an ion is at
+    least ``min_width`` from all of its periodic images: what counts is the shortest vector of its
     lattice. That is the distance meant, whatever the shape of the cell. Its perpendicular widths
-    are never more than that, and less the more oblique it is: asking 8 Å of them takes 64
-    primitive cells of LiF or LiCoO2 where 27 are enough. Of several such supercells it is the one
-    whose longest edge is the shortest.
+    are never more than that. Of several such supercells it is the one with the longest shortest
+    vector, then the one most like a cube, then the one in which the vacancies are the farthest from
+    the periodic images of the path (:mod:`linegraph.superlattice`).
+
+    It is made of the primitive cell, so that it depends on the crystal and the hop alone: the band
+    is the same, up to its order of atoms and how it lies in space, however the cell of the
+    structure was chosen, and for all hops that symmetry makes one. Where the given cell holds
+    several primitive ones that differ by less than the tolerance of :func:`linegraph.hops.hops`,
+    the host is their mean.
 
     The host lacks the ions at both ends. Next to an end that is an empty site it lacks those
     nearer than :data:`CROWDED`, too: the ion could not get there with them in place.
@@ -60,7 +72,8 @@ def band_of(structure: Any, hop: Hop, min_width: float = MIN_WIDTH, idpp: bool =
             Phys. 140, 214106 (2014)), with the host fixed, instead of a straight line. Needs ASE.
 
     Returns:
-        The band. Its images are not wrapped, and on a straight path evenly spaced.
+        The band, in the orientation of the structure. Its images are where the hop has them, not
+        wrapped, and on a straight path evenly spaced.
 
     Raises:
         InputError: an unusable structure, a hop of another one, a width out of range, or no ASE.
@@ -72,29 +85,21 @@ def band_of(structure: Any, hop: Hop, min_width: float = MIN_WIDTH, idpp: bool =
         )
     cell = as_cell(structure)
     _check_hop(cell, hop)
-    times = _repeats(cell.lattice, max(min_width, hop.length + _APART))
-    shifts = np.array(list(product(*map(range, times))))
-    frac = ((cell.frac[None] + shifts[:, None]) / times).reshape(-1, 3)
-    numbers = np.tile(cell.numbers, len(shifts))
-    lattice = cell.lattice * times[:, None]
+    crystal = _crystal(cell.lattice.tobytes(), cell.frac.tobytes(), cell.numbers.tobytes())
+    path: NDArray[np.float64] = np.array([hop.start, hop.end]) @ crystal.periods
+    gone = _vacancies(len(cell), crystal, hop, path)
+    width = max(min_width, hop.length + _APART)
+    large = squarest(_superlattice(crystal, path, gone, width), cell.lattice)
+    periods = np.rint(large @ np.linalg.inv(crystal.cell.lattice)).astype(np.int64)
+    host = _host(crystal._replace(periods=periods), gone)
 
-    ends = np.array([hop.start, hop.end]) / times
+    ends = path @ np.linalg.inv(periods)
     images = ends[0] + np.linspace(0, 1, IMAGES)[:, None] * (ends[1] - ends[0])
-    host = np.ones(len(frac), dtype=bool)
-    for site, shift in ((hop.initial, (0, 0, 0)), (hop.final, hop.image)):
-        if site < len(cell):
-            copy = np.ravel_multi_index(tuple(np.mod(shift, times)), tuple(times))
-            host[copy * len(cell) + site] = False
-    ion = Z_OF[hop.ion]
     band = Cell(
-        lattice,
-        np.concatenate([images, frac[host]]),
-        np.concatenate([np.full(IMAGES, ion), numbers[host]]),
+        host.lattice,
+        np.concatenate([images, host.frac]),
+        np.concatenate([np.full(IMAGES, Z_OF[hop.ion]), host.numbers]),
     )
-    empty = [
-        image for image, site in ((0, hop.initial), (IMAGES - 1, hop.final)) if site >= len(cell)
-    ]
-    band = _without_crowd(band, empty)
     return _shaped(band) if idpp else band
 
 
@@ -124,34 +129,97 @@ def _check_hop(cell: Cell, hop: Hop) -> None:
             )
 
 
-def _repeats(lattice: NDArray[np.float64], width: float) -> NDArray[np.int64]:
-    """The fewest repeats ``[3]`` of a cell without a lattice vector below the width."""
-    point = Cell(lattice, np.zeros((1, 3)), [1])
-    found = radius_neighbors(point, width)
-    short = found.image[found.distance < width - 1e-6]
-    if not len(short):
-        return np.ones(3, dtype=np.int64)
-    # So many times in all three directions is always enough.
-    most = int(np.ceil((width - 1e-6) / found.distance.min())) ** 3
-    edges = np.linalg.norm(lattice, axis=1)
-    choices = (
-        (a, b, c)
-        for a in range(1, most + 1)
-        for b in range(1, most // a + 1)
-        for c in range(1, most // (a * b) + 1)
+@lru_cache(maxsize=_KEPT)
+def _crystal(lattice: bytes, frac: bytes, numbers: bytes) -> Crystal:
+    """The primitive cell of a structure, its atoms at the mean of their copies."""
+    cell = Cell(
+        np.frombuffer(lattice).reshape(3, 3),
+        np.frombuffer(frac).reshape(-1, 3),
+        np.frombuffer(numbers, dtype=np.int64),
     )
-    for times in sorted(choices, key=lambda n: (prod(n), round(max(n * edges), 6), n)):
-        # A vector is one of the supercell if it is a whole number of repeats in each direction.
-        if (short % times).any(axis=1).all():
-            return np.array(times)
-    raise AssertionError("the last choice has no short vector")
+    try:
+        crystal = primitive(cell, _SYMPREC)
+    except InputError:
+        # Hops were found with another tolerance then: the cell as given will do.
+        small = reduced(cell.lattice)
+        periods = np.rint(cell.lattice @ np.linalg.inv(small)).astype(np.int64)
+        zero = np.zeros((len(cell), 3), dtype=np.int64)
+        one = Cell(small, cell.frac @ periods, cell.numbers)
+        unmoved = np.eye(3, dtype=np.int64)[None], np.zeros((1, 3))
+        return Crystal(one, *unmoved, np.arange(len(cell)), zero, periods)
+    homes = cell.frac @ crystal.periods - crystal.offset
+    copies = len(cell) // len(crystal.cell)
+    frac = homes[np.argsort(crystal.kind, kind="stable")].reshape(-1, copies, 3).mean(axis=1)
+    return crystal._replace(cell=Cell(crystal.cell.lattice, frac, crystal.cell.numbers))
 
 
-def _without_crowd(band: Cell, images: list[int]) -> Cell:
-    near = radius_neighbors(band, CROWDED)
-    same = band.numbers[near.neighbor] == band.numbers[0]
-    crowd = same & np.isin(near.center, images) & (near.neighbor >= IMAGES)
-    return band.without(np.unique(near.neighbor[crowd]).tolist())
+@lru_cache(maxsize=_KEPT)
+def _superlattices(lattice: bytes, width: float) -> NDArray[np.float64]:
+    return superlattices(np.frombuffer(lattice).reshape(3, 3), width)
+
+
+def _vacancies(
+    atoms: int, crystal: Crystal, hop: Hop, path: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Sites of the primitive cell that are empty in the band, rows ``(atom, *cell)``, ``[R, 4]``.
+
+    Args:
+        atoms: of the given cell; what is numbered beyond is an empty site.
+        crystal: the primitive cell.
+        hop: see :func:`band_of`.
+        path: ``[2, 3]`` its ends, fractional in the primitive cell.
+    """
+    gone = []
+    ends = ((hop.initial, (0, 0, 0)), (hop.final, hop.image))
+    for place, (site, image) in zip(path, ends, strict=True):
+        if site < atoms:
+            offset = crystal.offset[site] + np.array(image) @ crystal.periods
+            gone.append(np.array([[crystal.kind[site], *offset]]))
+            continue
+        near = around(crystal.cell.lattice, crystal.cell.frac, place, CROWDED)
+        gone.append(near[crystal.cell.numbers[near[:, 0]] == Z_OF[hop.ion]])
+    return np.concatenate(gone)
+
+
+def _superlattice(
+    crystal: Crystal, path: NDArray[np.float64], gone: NDArray[np.int64], width: float
+) -> NDArray[np.float64]:
+    """The reduced superlattice for a path ``[2, 3]`` and vacancies ``[R, 4]``."""
+    cell = crystal.cell
+    choices = _superlattices(cell.lattice.tobytes(), width)
+    if len(choices) == 1:
+        only: NDArray[np.float64] = choices[0]
+        return only
+    near = around(cell.lattice, cell.frac, path.mean(axis=0), SEEN)
+
+    def places(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        cart: NDArray[np.float64] = (cell.frac[rows[:, 0]] + rows[:, 1:]) @ cell.lattice
+        return cart
+
+    weight = cell.numbers[near[:, 0]].astype(np.float64)
+    steps = np.linspace(0, 1, IMAGES)[:, None]
+    images = (path[0] + steps * (path[1] - path[0])) @ cell.lattice
+    return emptiest(choices, images, places(gone), places(near), weight)
+
+
+def _host(crystal: Crystal, gone: NDArray[np.int64]) -> Cell:
+    """The primitive cell repeated up to its periods, without the vacancies ``[R, 4]``."""
+    edges = np.array(list(product((0, 1), repeat=3))) @ crystal.periods
+    ranges = (
+        np.arange(low, high + 1) for low, high in zip(edges.min(0), edges.max(0), strict=True)
+    )
+    cells = np.stack(np.meshgrid(*ranges, indexing="ij"), axis=-1).reshape(-1, 3)
+    cells = cells[~crystal.in_periods(cells).any(axis=1)]
+    kind = np.tile(np.arange(len(crystal.cell)), len(cells))
+    offset = np.repeat(cells, len(crystal.cell), axis=0)
+    there = ~np.isin(crystal.codes(kind, offset), crystal.codes(gone[:, 0], gone[:, 1:]))
+    kind, offset = kind[there], offset[there]
+    frac = (crystal.cell.frac[kind] + offset) @ np.linalg.inv(crystal.periods)
+    return Cell(
+        crystal.periods @ crystal.cell.lattice,
+        frac - np.floor(frac + 1e-9),
+        crystal.cell.numbers[kind],
+    )
 
 
 def _around_path(band: Cell) -> NDArray[np.float64]:

@@ -31,8 +31,8 @@ def test_hops_are_listed_and_their_bands_predicted(
     assert str(out) in shown
     (band,) = read_bands(out).bands
     assert band.name == "Li3ClO_1"
-    # Three repeats along each edge, without the vacancy and with five images for one ion.
-    assert len(band.structures[0]) == 3**3 * 5 - 1 - 1 + 5
+    # Nine primitive cells, without the vacancy and with five images for one ion.
+    assert len(band.structures[0]) == 9 * 5 - 1 - 1 + 5
     predicted = linegraph("predict", out, "--weights", run).output
     assert_says(predicted, "Li3ClO_1", "eV")
 

@@ -14,14 +14,15 @@ pytest.importorskip("spglib")
 pytest.importorskip("pymatgen")
 
 from linegraph import Cell, InputError, views
+from linegraph.elements import Z_OF
 from linegraph.hops import Hop, hops
 from linegraph.paths import IMAGES, VIEWS
-from linegraph.supercell import CROWDED, band_of, closest_approach
+from linegraph.supercell import CROWDED, _crystal, band_of, closest_approach
 from training.bands import check_band
 from training.starter import starter_bands
 
 from .. import crystals
-from .test_hops import GAP, cell_of
+from .test_hops import GAP, STARTER, cell_of
 
 
 def shortest_vector(lattice: NDArray[np.float64]) -> float:
@@ -50,12 +51,27 @@ def test_every_hop_becomes_a_band(name: str) -> None:
     for hop in hops(cell):
         band = band_of(cell, hop)
         check_band(band)
-        copies = np.linalg.det(band.lattice) / np.linalg.det(cell.lattice)
-        assert len(band) == IMAGES + round(copies) * len(cell) - 2
+        # As many atoms as belong into the volume, which need not be that of whole given cells.
+        share = np.linalg.det(band.lattice) / np.linalg.det(cell.lattice)
+        assert len(band) - IMAGES + 2 == pytest.approx(share * len(cell), abs=1e-6)
         assert shortest_vector(band.lattice) >= 8.0
         steps = np.diff(band.cart[:IMAGES], axis=0)
         np.testing.assert_allclose(steps, [np.array(hop.vector) / 4] * 4, atol=1e-9)
         assert set(views(band, VIEWS)) == set(VIEWS)
+
+
+def test_widths_of_all_crystals_of_the_starter_set() -> None:
+    """As promised, and none is larger than the cells side by side that would do."""
+    for name in STARTER:
+        cell = cell_of(name)
+        ion = next((ion for ion in ("Li", "Na", "K", "Mg") if Z_OF[ion] in cell.numbers), None)
+        if ion is None:
+            continue
+        hop = hops(cell, ion)[0]
+        lattice = band_of(cell, hop).lattice
+        assert shortest_vector(lattice) >= 8.0, name
+        side = np.ceil(8 / np.linalg.norm(cell.lattice, axis=1)).prod()
+        assert np.linalg.det(lattice) < np.linalg.det(cell.lattice) * side * 1.001, name
 
 
 def test_what_is_around_the_ion() -> None:
@@ -89,45 +105,87 @@ def test_bands_of_the_starter_set(name: str) -> None:
         assert around(ours, image, 3.5) == around(theirs, image, 3.5)
 
 
-def test_the_fewest_repeats() -> None:
+def test_the_fewest_atoms() -> None:
     cell = cell_of("LiFePO4")
     band = band_of(cell, hops(cell)[0])
-    np.testing.assert_allclose(np.diag(band.lattice), np.diag(cell.lattice) * [1, 2, 2])
+    assert len(band) == 4 * 28 + 3
+    # Of four cells side by side it would be 9.38 Å.
+    assert shortest_vector(band.lattice) == pytest.approx(np.hypot(6.01, 2 * 4.692), abs=1e-3)
     assert len(band_of(cell, hops(cell)[0], min_width=4.0)) == 28 + 3
+    # Of cells side by side it would take 27, and of conventional ones 9.
     salt = crystals.fcc(5.64, 11)
-    band = band_of(salt, hops(salt)[0], min_width=8.0)
-    assert len(band) == 27 + 3
+    assert len(band_of(salt, hops(salt)[0])) == 13 + 3
     layers = cell_of("LiCoO2")
-    assert len(band_of(layers, hops(layers)[0])) == 9 * 12 + 3
+    assert len(band_of(layers, hops(layers)[0])) == 15 * 4 + 3
 
 
-def test_a_supercell_that_is_large_enough_stays() -> None:
-    cell = crystals.supercell(cell_of("LiFePO4"), (1, 2, 2))
+def test_a_large_cell_that_is_primitive_stays() -> None:
+    cell = crystals.supercell(cell_of("LiFePO4"), (1, 2, 2)).without([30])
     band = band_of(cell, hops(cell)[0])
-    np.testing.assert_array_equal(band.lattice, cell.lattice)
+    np.testing.assert_allclose(band.lattice, cell.lattice, atol=1e-9)
     assert len(band) == len(cell) + 3
+    assert nearest(cell.cart[[29, 31]], band).max() < 1e-9
 
 
-@pytest.mark.parametrize("width", [3.5, 5.0, 7.0, 8.0])
-def test_repeats_of_sheared_cells(width: float) -> None:
-    """As few as possible, and of these with the shortest longest edge, counted out."""
-    cell = Cell([[3, 0, 0], [4.2, 3.1, 0], [-2.8, 5.0, 3.4]], [[0.3, 0.2, 0.9]], [3])
-    band = band_of(cell, hops(cell)[0], min_width=width)
-    assert shortest_vector(band.lattice) >= width
-    every = np.array(list(itertools.product(range(1, 9), repeat=3)))
-    cells = every.prod(axis=1)
-    fewer = every[cells < len(band) - 3]
-    assert len(fewer) or width < 5
-    for times in fewer:
-        assert shortest_vector(cell.lattice * times[:, None]) < width
-    wide_enough = [
-        np.linalg.norm(lattice, axis=1).max()
-        for lattice in cell.lattice * every[cells == len(band) - 3][:, :, None]
-        if shortest_vector(lattice) >= width
-    ]
-    assert np.linalg.norm(band.lattice, axis=1).max() == pytest.approx(min(wide_enough))
-    # 3 x 4 x 2, 4 x 3 x 2 and 6 x 2 x 2.
-    assert len(wide_enough) == (3 if width == 8 else 1)
+def test_a_cell_that_is_larger_is_made_smaller() -> None:
+    """As long as its copies are the same within the tolerance."""
+    cell = crystals.supercell(cell_of("LiFePO4"), (2, 3, 2))
+    band = band_of(cell, hops(cell)[0])
+    assert len(band) == 4 * 28 + 3
+    off = np.random.default_rng(1).uniform(-2e-3, 2e-3, (len(cell), 3))
+    shaken = Cell(cell.lattice, cell.frac + off @ np.linalg.inv(cell.lattice), cell.numbers)
+    rough = band_of(shaken, hops(shaken)[0])
+    assert len(rough) == len(band)
+    # Atoms are at the mean of their twelve copies. Single ones are 0.002 Å off.
+    error = nearest(rough.cart[IMAGES:], band)
+    assert 0 < np.sqrt((error**2).mean()) < 1.3 * np.linalg.norm(off, axis=1).mean() / np.sqrt(12)
+    shaken.frac[7] += [0.01, 0, 0]
+    assert len(band_of(shaken, hops(shaken)[0])) == len(cell) + 3
+
+
+def nearest(places: NDArray[np.float64], band: Cell) -> NDArray[np.float64]:
+    """How far each place is from the nearest atom of the host of a band, Å."""
+    apart = places[:, None] @ np.linalg.inv(band.lattice) - band.frac[IMAGES:]
+    apart -= np.rint(apart)
+    found: NDArray[np.float64] = np.linalg.norm(apart @ band.lattice, axis=2).min(axis=1)
+    return found
+
+
+def test_the_host_is_where_the_crystal_is() -> None:
+    """Every atom of the band is one of the crystal, and the path goes from ion to ion."""
+    cell = cell_of("LiTi2(PO4)3")
+    for given in (cell, crystals.supercell(cell, (2, 1, 1))):
+        hop = hops(given)[0]
+        band = band_of(given, hop)
+        assert abs(np.linalg.det(band.lattice) / np.linalg.det(given.lattice)) % 1 > 0.1
+        back = band.cart @ np.linalg.inv(given.lattice)
+        apart = back[IMAGES:, None] - given.frac
+        apart -= np.rint(apart)
+        distance = np.linalg.norm(apart @ given.lattice, axis=2)
+        assert distance.min(axis=1).max() < 1e-6
+        np.testing.assert_array_equal(given.numbers[distance.argmin(axis=1)], band.numbers[IMAGES:])
+        np.testing.assert_allclose(back[[0, 4]], [hop.start, hop.end], atol=1e-9)
+        assert nearest(band.cart[[0, 4]], band).min() > 1.5
+
+
+def test_without_a_symmetry_that_fits_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The given cell makes a band as well, however it is sheared."""
+    cell = cell_of("LiFePO4")
+    rows = np.array([[1, 0, 0], [12, 1, 0], [0, -9, 1]])
+    sheared = Cell(rows @ cell.lattice, cell.frac @ np.linalg.inv(rows), cell.numbers)
+    double = crystals.supercell(sheared, (2, 1, 1))
+    hop, other = hops(sheared)[0], hops(double)[0]
+
+    def none(cell: Cell, symprec: float) -> None:
+        raise InputError(f"no symmetry within {symprec}", field="symprec")
+
+    monkeypatch.setattr("linegraph.supercell.primitive", none)
+    _crystal.cache_clear()
+    band, larger = band_of(sheared, hop), band_of(double, other)
+    _crystal.cache_clear()
+    assert (len(band), len(larger)) == (4 * 28 + 3, 8 * 28 + 3)
+    here = around(band_of(cell, hops(cell)[0]), 0, 3.5)
+    assert around(band, 0, 3.5) == around(larger, 0, 3.5) == here
 
 
 def test_a_hop_to_an_image_of_the_site_itself() -> None:
@@ -135,7 +193,8 @@ def test_a_hop_to_an_image_of_the_site_itself() -> None:
     (hop,) = (hop for hop in hops(chain) if hop.image == (0, 1, 0))
     band = band_of(chain, hop)
     # 8.5 Å are enough between images, but then the two ends would be one site.
-    assert band.lattice[1, 1] == 17.0
+    assert abs(np.linalg.det(band.lattice)) == pytest.approx(2 * 9.0 * 8.5 * 11.0)
+    assert shortest_vector(band.lattice) > 8.6
     assert sorted(band.numbers.tolist()) == [3] * 5 + [8] * 2
 
 
@@ -217,7 +276,7 @@ def test_idpp_without_ase(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ase", None)
     with pytest.raises(InputError, match="field idpp: a path by IDPP needs ASE: pip install ase"):
         band_of(cell, hop, idpp=True)
-    assert len(band_of(cell, hop)) == 67
+    assert len(band_of(cell, hop)) == 26 + 3
 
 
 def test_a_hop_of_another_structure() -> None:
