@@ -26,6 +26,8 @@ noble gas, a polyhedron or distances in a cell that is no crystal.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,6 +46,9 @@ REACH = 8.0
 
 #: Features are rounded to so many decimals, fewer than files of structures have.
 DECIMALS = 4
+
+#: Å; over about so much more distance, atoms count less and less for smooth features.
+FADING = 0.05
 
 #: Decay of a bond's valence with its length, Å (I. D. Brown and D. Altermatt, Acta Cryst. B 41,
 #: 244 (1985)).
@@ -108,20 +113,22 @@ PATH_FEATURES: tuple[str, ...] = (
 )
 
 
-def path_features(band: Cell | Ends[Cell], least_facet: float = 0.0) -> dict[str, float]:
+def path_features(band: Cell | Ends[Cell], smooth: bool = False) -> dict[str, float]:
     """All features of a hop by name (:data:`PATH_FEATURES`); NaN where one does not exist.
 
     Args:
         band: a band, whose images are taken where they are, in or outside of the cell; or its two
             ends, whose ion goes the shortest way, straight through the host of the initial
             structure.
-        least_facet: of the polyhedra, see :func:`linegraph.voronoi.voronoi_cell`.
+        smooth: no number jumps when atoms move a little. Facets of polyhedra count by their solid
+            angles, where a mean is over atoms within some distance the last ones fade out
+            (:data:`FADING`), and nothing is rounded. Only mean numbers of vertices still jump.
     """
-    return measure_path(band, least_facet)[0]
+    return measure_path(band, smooth)[0]
 
 
 def measure_path(
-    band: Cell | Ends[Cell], least_facet: float = 0.0
+    band: Cell | Ends[Cell], smooth: bool = False
 ) -> tuple[dict[str, float], dict[str, str]]:
     """:func:`path_features`, and what failed: a message by the name of the measurement."""
     whole, ends = _parts(band)
@@ -130,18 +137,20 @@ def measure_path(
     values = dict.fromkeys(PATH_FEATURES, float("nan"))
     values["path_distance"] = float(np.linalg.norm((whole.frac[4] - whole.frac[0]) @ whole.lattice))
     for end, cell in zip(("ini", "fin"), ends, strict=True):
-        values |= _polyhedron(end, cell, least_facet, failures)
+        values |= _polyhedron(end, cell, smooth, failures)
     values |= _properties(whole, kinds)
     near = _around(whole, IMAGES, failures)
     if near:
-        values["avg_ini_bond_length"] = _bond_length(near[0], kinds)
+        values["avg_ini_bond_length"] = _bond_length(near[0], kinds, smooth)
         values |= _along(near, kinds)
-        values |= _middle(near[IMAGES // 2], kinds)
+        values |= _middle(near[IMAGES // 2], kinds, smooth)
     if isinstance(band, Ends):
         # Given on its own, the final structure may have been relaxed, and its host moved.
         near, kinds = _around(band.final, 1, failures), _Kinds(band.final)
     if near:
-        values["avg_fin_bond_length"] = _bond_length(near[-1], kinds)
+        values["avg_fin_bond_length"] = _bond_length(near[-1], kinds, smooth)
+    if smooth:
+        return {name: values[name] for name in PATH_FEATURES}, failures
     # Without rounding, both ends of a symmetric hop would differ by what trees can split on.
     return {name: round(values[name], DECIMALS) for name in PATH_FEATURES}, failures
 
@@ -187,19 +196,26 @@ def _around(cell: Cell, centers: int, failures: dict[str, str]) -> list[Near] | 
         return None
 
 
-def _bond_length(near: Near, kinds: _Kinds) -> float:
+def _bond_length(near: Near, kinds: _Kinds, smooth: bool) -> float:
     """Mean distance (Å) of an ion from the atoms it is bonded to."""
     distance = near.distance[kinds.opposite[near.atom]]
-    return float(distance[distance <= 1.25 * distance[0]].mean()) if len(distance) else np.nan
+    if not len(distance):
+        return np.nan
+    furthest = 1.25 * distance[0]
+    return _mean(distance, _fading(distance, furthest) if smooth else distance <= furthest)
 
 
-def _polyhedron(
-    end: str, cell: Cell, least_facet: float, failures: dict[str, str]
-) -> dict[str, float]:
+def _fading(distance: FloatArray, furthest: float) -> FloatArray:
+    """What atoms count at some distances: 1 well within the furthest, 1/2 there, 0 beyond."""
+    share: FloatArray = 1 / (1 + np.exp((distance - furthest) / FADING))
+    return share
+
+
+def _polyhedron(end: str, cell: Cell, smooth: bool, failures: dict[str, str]) -> dict[str, float]:
     """Features of the Voronoi polyhedron of atom 0."""
     names = {name.format(end=end): field for name, field in _END.items()}
     try:
-        found = voronoi_cell(cell, 0, least_facet)
+        found = voronoi_cell(cell, 0, weighted=smooth)
     except (ValueError, RuntimeError) as error:
         failures[f"Voronoi polyhedron ({end})"] = str(error)
         return dict.fromkeys(names, np.nan)
@@ -265,13 +281,19 @@ def _properties(cell: Cell, kinds: _Kinds) -> dict[str, float]:
     return {f"path: {n}": float(v) for n, v in zip(PROPERTIES, values, strict=True)}
 
 
-def _middle(near: Near, kinds: _Kinds) -> dict[str, float]:
+def _middle(near: Near, kinds: _Kinds, smooth: bool) -> dict[str, float]:
     """Every one of :data:`MIDDLE` at image 2."""
     anion = kinds.opposite[near.atom]
-    electronegativity = kinds.electronegativity[near.atom]
-    values = _mean(electronegativity[anion][:4]), _mean(electronegativity[~anion][:2])
+    values = []
+    for chosen, count in ((anion, 4), (~anion, 2)):
+        distance = near.distance[chosen]
+        share: NDArray[Any] = np.arange(len(distance)) < count
+        if smooth and len(distance):
+            # Of atoms at the same distance, which symmetry makes, all count or none.
+            share = _fading(distance, distance[min(count, len(distance)) - 1] + 2 * FADING)
+        values.append(_mean(kinds.electronegativity[near.atom][chosen], share))
     return {f"path: {n}": v for n, v in zip(MIDDLE, values, strict=True)}
 
 
-def _mean(values: FloatArray) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+def _mean(values: FloatArray, weights: NDArray[Any] | None = None) -> float:
+    return float(np.average(values, weights=weights)) if len(values) else float("nan")

@@ -57,11 +57,13 @@ class Facets(NamedTuple):
 
 @dataclass(frozen=True)
 class VoronoiCell:
-    """The Voronoi polyhedron of one atom; means are over its facets, each counted once.
+    """The Voronoi polyhedron of one atom; means are over its facets, each counted once or weighted.
 
     Attributes:
         coordination: number of facets, which is the number of neighbours that ``VoronoiNN()`` of
-            pymatgen counts; facets of rounding alone (:data:`SLIVER`) are not counted.
+            pymatgen counts; facets of rounding alone (:data:`SLIVER`) are not counted. Weighted:
+            the inverse of the sum of squared shares of the full solid angle, which is the number
+            of facets where all have the same.
         solid_angle: mean solid angle of a facet, steradian (4 pi over ``coordination``).
         facet_area: mean area of a facet, Å².
         facet_distance: mean distance from the atom to the plane of a facet, Å.
@@ -77,27 +79,33 @@ class VoronoiCell:
     volume: float
 
 
-def voronoi_cell(cell: Cell, site: int, least: float = 0.0) -> VoronoiCell:
+def voronoi_cell(cell: Cell, site: int, weighted: bool = False) -> VoronoiCell:
     """The Voronoi polyhedron of one atom among all others and their periodic images.
 
     Args:
         cell: the structure; coordinates may lie outside [0, 1).
         site: which atom.
-        least: facets whose solid angle is a smaller share of the widest one's count for nothing
-            but the volume. Where more than four cells meet in a point, rounding makes small ones.
+        weighted: facets count by their solid angles. Where more than four cells meet in a point,
+            as in symmetric crystals, the least displacement opens a facet there: with it plain
+            means jump, and weighted ones hardly change.
 
     Raises:
         InputError: the atom shares its site with another one, or the structure is far from any
             crystal (:func:`voronoi_facets`).
     """
     facets = voronoi_facets(cell, [site])
-    counted = facets.solid_angle >= least * facets.solid_angle.max()
+    weights = facets.solid_angle if weighted else None
+    share = facets.solid_angle / facets.solid_angle.sum()
+
+    def mean(values: NDArray[Any]) -> float:
+        return float(np.average(values, weights=weights))
+
     return VoronoiCell(
-        coordination=float(counted.sum()),
-        solid_angle=float(facets.solid_angle[counted].mean()),
-        facet_area=float(facets.area[counted].mean()),
-        facet_distance=float(facets.distance[counted].mean()),
-        facet_vertices=float(facets.vertices[counted].mean()),
+        coordination=float(1 / (share**2).sum() if weighted else len(share)),
+        solid_angle=mean(facets.solid_angle),
+        facet_area=mean(facets.area),
+        facet_distance=mean(facets.distance),
+        facet_vertices=mean(facets.vertices),
         volume=float(facets.volume.sum()),
     )
 

@@ -10,6 +10,24 @@ from linegraph.errors import InputError
 FloatArray = NDArray[np.float32]
 
 
+def checked_weights(weights: ArrayLike | None, records: int) -> NDArray[np.float64]:
+    """What each record counts ``[n]``; 1 by default.
+
+    Raises:
+        InputError: another number of weights, or one that is not above 0 and finite.
+    """
+    if weights is None:
+        return np.ones(records)
+    found = np.array(weights, dtype=np.float64)
+    if found.shape != (records,):
+        raise InputError(f"{list(found.shape)} weights of {records} records", field="weights")
+    wrong = np.flatnonzero(~((found > 0) & np.isfinite(found)))
+    if len(wrong):
+        row = int(wrong[0])
+        raise InputError(f"{found[row]} is no number above 0", record=row, field="weights")
+    return found
+
+
 def checked_table(x: ArrayLike, y: ArrayLike) -> tuple[FloatArray, NDArray[np.float64]]:
     """Features and targets that a model can be fitted to.
 

@@ -11,14 +11,21 @@ from numpy.typing import ArrayLike, NDArray
 from linegraph.errors import InputError
 from linegraph.nn import Forest
 
-from .columns import FloatArray, checked_table, medians
+from .columns import FloatArray, checked_table, checked_weights, medians
 
 #: The share of all features that a split is chosen from.
 SHARE = 0.4
 
 
 def grow(
-    x: ArrayLike, y: ArrayLike, trees: int, leaves: int, seed: int, *, least: int = 1
+    x: ArrayLike,
+    y: ArrayLike,
+    trees: int,
+    leaves: int,
+    seed: int,
+    *,
+    least: int = 1,
+    weights: ArrayLike | None = None,
 ) -> Forest:
     """Extremely randomised trees over a table of features.
 
@@ -34,13 +41,15 @@ def grow(
         leaves: the most leaves of a tree, at least 2.
         seed: of all random choices.
         least: records that every leaf has, at least.
+        weights: what each record counts ``[n]``, above 0; the same by default.
 
     Returns:
         The forest, on the CPU.
 
     Raises:
         InputError: there are no records, the numbers of features and targets differ, either is
-            infinite in float32, a target is NaN, or ``leaves`` is below 2.
+            infinite in float32, a target is NaN, ``leaves`` is below 2, or weights that are not
+            one number above 0 a record.
 
     Source: P. Geurts, D. Ernst and L. Wehenkel, Mach. Learn. 63, 3 (2006).
     """
@@ -60,7 +69,8 @@ def grow(
         min_samples_leaf=least,
         random_state=seed,
     )
-    model.fit(np.where(np.isnan(table), fill, table), targets)
+    counts = checked_weights(weights, len(table))
+    model.fit(np.where(np.isnan(table), fill, table), targets, sample_weight=counts)
     state = {name: tensor.clone() for name, tensor in forest.state_dict().items()}
     state["fill"] = torch.from_numpy(fill)
     for k, grown in enumerate(model.estimators_):

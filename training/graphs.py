@@ -22,7 +22,7 @@ from linegraph.atomic_files import remove_unfinished
 from .shards import Joined, Views, read_shard, write_shard
 
 #: Grows when graphs of the same structure and settings would come out differently.
-GRAPH_VERSION = 4
+GRAPH_VERSION = 5
 
 #: Records in one file of the cache: what one process builds at a time, and at most what is built
 #: again after an interruption.

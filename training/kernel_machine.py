@@ -10,7 +10,7 @@ from linegraph.errors import InputError
 from linegraph.nn import KernelMachine
 from linegraph.nn.kernel_machine import distances, matern
 
-from .columns import checked_table, medians
+from .columns import FloatArray, checked_table, checked_weights, medians
 
 
 def fit_machine(
@@ -24,6 +24,8 @@ def fit_machine(
     tube: float = 0.05,
     machines: int = 1,
     share: float = 1.0,
+    weights: ArrayLike | None = None,
+    ruler: ArrayLike | None = None,
 ) -> KernelMachine:
     """Support vector regression over a table of features.
 
@@ -43,13 +45,15 @@ def fit_machine(
         tube: deviations up to this cost nothing, in the unit of the targets (epsilon).
         machines: how many there are in one.
         share: of the features that each of them sees, drawn at random; one at least.
+        weights: what each record counts ``[n]``, above 0: its share of the penalty.
+        ruler: features ``[m, F]`` that medians and quantiles are those of; the records' by default.
 
     Returns:
         The machine, on the CPU.
 
     Raises:
         InputError: there are no records, the numbers of features and targets differ, either is
-            infinite in float32, a target is NaN, or a setting is out of range.
+            infinite in float32, a target is NaN, or a setting, weight or ruler is out of range.
 
     Source: A. J. Smola and B. Schölkopf, Stat. Comput. 14, 199 (2004), and for random subspaces
     T. K. Ho, IEEE Trans. Pattern Anal. Mach. Intell. 20, 832 (1998).
@@ -67,17 +71,19 @@ def fit_machine(
     if not 0 <= tube < np.inf:
         raise InputError(f"{tube} is no width of a tube", field="tube")
     machine = KernelMachine(table.shape[1], supports, machines=machines)
-    fill = medians(table)
-    full = np.where(np.isnan(table), fill, table).astype(np.float64)
+    counts = checked_weights(weights, len(table))
+    measured = table if ruler is None else _ruler(ruler, table.shape[1])
+    fill = medians(measured)
+    full = np.where(np.isnan(measured), fill, measured).astype(np.float64)
     ranks = np.linspace(0, 1, machine.quantiles)
-    ruler = {
+    scale = {
         "fill": torch.from_numpy(fill),
         "quantile": torch.from_numpy(np.quantile(full, ranks, axis=0).astype(np.float32)),
     }
-    machine.load_state_dict(ruler, strict=False)
+    machine.load_state_dict(scale, strict=False)
     if len(table) > supports:
         drawn = np.random.default_rng(seed).choice(len(table), supports, replace=False)
-        table, targets = table[drawn], targets[drawn]
+        table, targets, counts = table[drawn], targets[drawn], counts[drawn]
     scores = machine.scores(torch.from_numpy(table))
     state = {name: tensor.clone() for name, tensor in machine.state_dict().items()}
     state["seen"][:] = torch.from_numpy(_subspaces(machines, table.shape[1], share, seed))
@@ -86,7 +92,8 @@ def fit_machine(
     for k, seen in enumerate(state["seen"]):
         own = scores[:, seen].double()
         alike = matern(distances(own, own), decay / share**0.5).numpy()
-        model = SVR(kernel="precomputed", C=penalty, epsilon=tube).fit(alike, targets)
+        model = SVR(kernel="precomputed", C=penalty, epsilon=tube)
+        model.fit(alike, targets, sample_weight=counts)
         weight[k, model.support_] = model.dual_coef_[0]
         state["intercept"][k] = float(model.intercept_[0])
     held = np.flatnonzero(weight.any(axis=0))
@@ -94,6 +101,14 @@ def fit_machine(
     state["weight"][:, : len(held)] = torch.from_numpy(weight[:, held])
     machine.load_state_dict(state)
     return machine
+
+
+def _ruler(rows: ArrayLike, features: int) -> FloatArray:
+    """Rows of features that ranks are read off."""
+    found = np.asarray(rows)
+    if found.ndim != 2 or found.shape[1] != features:
+        raise InputError(f"is {list(found.shape)}, not rows of {features}", field="ruler")
+    return checked_table(found, np.zeros(len(found)))[0]
 
 
 def _subspaces(machines: int, features: int, share: float, seed: int) -> NDArray[np.bool_]:

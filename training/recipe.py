@@ -20,7 +20,7 @@ from .yamlfile import parse_yaml
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "model": models(),
-    "loss": ("l1", "huber", "mse", "root"),
+    "loss": ("l1", "huber", "mse", "root", "mixed"),
     "balance": ("none", "count", "uncertainty"),
     "schedule": ("onecycle", "constant"),
     "split": SPLITS,
@@ -56,6 +56,7 @@ class Recipe:
         machines: of these; each of several sees a part of the features.
         tree_share: of all trees together in the barrier that BAND-1 says.
         machine_share: of the kernel machines; the rest is that of the networks.
+        copies: of each record, a little off, that trees and machines of BAND-1 learn from, too.
         canonical: edge list of the SCRATCH models instead of the published default.
         max_neighbors: the neighbour whose shell is the last one bonded.
         shell_tol: width of a neighbour shell, Å.
@@ -70,7 +71,7 @@ class Recipe:
         batch_size: records per optimiser step.
         shuffle: draw the batches anew each epoch.
         loss: l1, huber (linear beyond 0.25) or mse, on E_m in eV or on scaled properties; or root,
-            huber on square roots of E_m.
+            huber on square roots of E_m; or mixed, l1 on E_m and on its square root in equal parts.
         balance: of the properties of a pre-training: none (published: every value counts the
             same), count (every property counts the same) or uncertainty (weights are learned).
         lr: largest learning rate.
@@ -107,10 +108,11 @@ class Recipe:
     networks: int = 4
     trees: int = 100
     leaves: int = 512
-    supports: int = 1024
+    supports: int = 2304
     machines: int = 16
     tree_share: float = 0.25
     machine_share: float = 0.25
+    copies: int = 4
     canonical: bool = False
     max_neighbors: int = 12
     shell_tol: float = 1e-3

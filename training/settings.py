@@ -21,6 +21,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "trees": (1, 10_000),
     "leaves": (2, 16_384),
     "supports": (1, 100_000),
+    "copies": (0, 100),
     "tree_share": (0, 1),
     "machine_share": (0, 1),
     "max_neighbors": (1, 200),

@@ -27,12 +27,16 @@ HUBER_DELTA = 0.25
 #: The scale of square roots of barriers, and where their loss turns linear, in eV^1/2.
 ROOT_WIDTH, ROOT_DELTA = 0.4, 0.2
 
+#: The scale of barriers in the loss of both, eV.
+ENERGY_WIDTH = 0.5
+
 #: Loss of every output by itself; the last argument is where huber turns linear.
 LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "l1": lambda out, target, delta: F.l1_loss(out, target, reduction="none"),
     "mse": lambda out, target, delta: F.mse_loss(out, target, reduction="none"),
     "huber": lambda out, target, delta: F.huber_loss(out, target, delta=delta, reduction="none"),
     "root": lambda out, target, delta: _loss_of_roots(out, target),
+    "mixed": lambda out, target, delta: _mixed_loss(out, target),
 }
 
 
@@ -40,6 +44,15 @@ def _loss_of_roots(out: Tensor, target: Tensor) -> Tensor:
     """Huber loss of square roots, in which large and rare barriers weigh less."""
     ours, theirs = (smooth_root(value) / ROOT_WIDTH for value in (out, target))
     return F.smooth_l1_loss(ours, theirs, beta=ROOT_DELTA / ROOT_WIDTH, reduction="none")
+
+
+def _mixed_loss(out: Tensor, target: Tensor) -> Tensor:
+    """Absolute errors of square roots and of barriers, in equal parts.
+
+    By roots alone high barriers are said too low; by energies alone they outweigh all others.
+    """
+    roots = (smooth_root(out) - smooth_root(target)).abs() / ROOT_WIDTH
+    return 0.5 * roots + 0.5 * (out - target).abs() / ENERGY_WIDTH
 
 
 class Task(L.LightningModule):

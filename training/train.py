@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from linegraph.models import BandModel, Model
 from linegraph.prediction import named
 
 from .batches import as_tensor
+from .copies import features_of_copies
 from .data import labelled, load_bands, one_path_each
 from .ensembles import ensemble_of_run, makes_an_ensemble
 from .files import new_run_folder, write_json
@@ -117,7 +119,7 @@ def train(
         },
     )
     targets = as_tensor([band.target for band in bands.bands])
-    job = _Job(recipe, protocol, names, targets, graphs, start, machine, resume)
+    job = _Job(recipe, protocol, bands, targets, graphs, start, machine, resume)
     if not here().first:
         for part in parts:
             job.fitted(folder / part.folder, part)
@@ -157,12 +159,17 @@ class _Job:
 
     recipe: Recipe
     protocol: Protocol
-    names: list[str]
+    bands: BandSet
     targets: Tensor
     graphs: GraphSet
     start: Start | None
     machine: Machine
     resume: bool
+
+    @cached_property
+    def copies(self) -> Tensor:
+        """Features of displaced copies of all records, once some part needs them."""
+        return features_of_copies(self.bands.bands, self.recipe.copies, self.machine.workers)
 
     def answer(self, folder: Path, part: Part) -> dict[str, Answer]:
         """Train on a part, and predict what it holds out; of a single split everything."""
@@ -184,7 +191,9 @@ class _Job:
         def make(steps: int) -> Task:
             task = barrier_task(recipe, self.targets[positions], self.start, steps)
             if isinstance(task.model, BandModel):
-                grow_parts(task.model, self.graphs, self.targets, positions, recipe.seed)
+                grow_parts(
+                    task.model, self.graphs, self.targets, positions, recipe.seed, self.copies
+                )
             return task
 
         return fit(
@@ -195,7 +204,7 @@ class _Job:
             part.split,
             self.machine,
             make=make,
-            names=self.names,
+            names=[band.name for band in self.bands.bands],
             title=self.title(part),
             resume=self.resume,
         )

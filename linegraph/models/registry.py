@@ -67,7 +67,7 @@ def _path(
     networks: int = 4,
     trees: int = 100,
     leaves: int = 512,
-    supports: int = 1024,
+    supports: int = 2304,
     machines: int = 16,
     tree_share: float = 0.25,
     machine_share: float = 0.25,

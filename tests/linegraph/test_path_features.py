@@ -54,6 +54,55 @@ def test_rock_salt() -> None:
     assert found["avg_ini_solid_angle"] * found["ini_cn"] == pytest.approx(4 * np.pi, abs=1e-2)
 
 
+def around_the_middle(anions: str, distances: list[float]) -> Cell:
+    """A hop of Li along x in a large box, with anions around its middle and a cation far away."""
+    sides = [[0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1], [0, 0.6, 0.8], [0, 0.8, -0.6]]
+    box = np.array([12.0, 12, 12])
+    images = [[x, 6, 6] for x in np.linspace(5, 7, 5)]
+    host = [box / 2 + d * np.array(side) for side, d in zip(sides, distances, strict=False)]
+    numbers = [3] * 5 + [Z_OF[one] for one in anions.split()] + [15]
+    return Cell(np.diag(box), np.array([*images, *host, [1.0, 1, 1]]) / box, numbers)
+
+
+def test_smooth_features_do_not_jump() -> None:
+    """By far less than the atoms move; of the others some jump where symmetry is lost."""
+    salt = rock_salt_band("Li", "O", A)
+    tied = around_the_middle("O O O F F", [2.0, 2.0, 2.4, 2.4, 2.4])
+    # At the furthest distance of a bond: 1.25 times the nearest one, from where the hop begins.
+    bonded = around_the_middle("O O", [2.0, (1.25**2 * 5 - 1) ** 0.5])
+    names = set(PATH_FEATURES) - {"n_verts_ini", "n_verts_fin"}
+    # Polyhedra in an empty box are as large as it, and move as much.
+    small = {key for key in names if key.startswith("path: nearest") or "bond" in key}
+    asked = {"salt": names, "tied": small, "bonded": small}
+    jumps: dict[tuple[bool, str], float] = {}
+    for name, band in (("salt", salt), ("tied", tied), ("bonded", bonded)):
+        for seed in range(8):
+            off = 1e-4 * np.random.default_rng(seed).normal(size=band.frac.shape)
+            near = Cell(band.lattice, band.frac + off @ np.linalg.inv(band.lattice), band.numbers)
+            for smooth in (False, True):
+                pair = [path_features(cell, smooth) for cell in (band, near)]
+                for key in asked[name]:
+                    jump = abs(pair[1][key] - pair[0][key])
+                    jumps[smooth, key] = max(jump, jumps.get((smooth, key), 0))
+    assert {key: jump for (smooth, key), jump in jumps.items() if smooth and jump > 3e-3} == {}
+    jumping = ("ini_cn", "avg_fin_bond_length", "path: nearest anions' electronegativity, middle")
+    assert all(jumps[False, key] > 0.1 for key in jumping)
+
+
+def test_smooth_features_are_those_of_whole_shells() -> None:
+    middle = "path: nearest anions' electronegativity, middle"
+    found = path_features(around_the_middle("O O O F F", [2.0, 2.0, 2.4, 2.4, 2.4]), smooth=True)
+    last = 1 / (1 + np.exp(-2))  # what the outermost atoms count
+    expected = (2 * 3.44 + last * (3.44 + 2 * 3.98)) / (2 + 3 * last)
+    assert found[middle] == pytest.approx(expected, abs=1e-3)
+    found = path_features(around_the_middle("F F O O F", [2.0, 2.0, 2.4, 2.4, 3.2]), smooth=True)
+    assert found[middle] == pytest.approx((2 * 3.98 + last * 2 * 3.44) / (2 + 2 * last), abs=1e-3)
+    plain, smooth = (path_features(rock_salt_band("Li", "O", A), which) for which in (False, True))
+    for key in ("avg_ini_bond_length", "ini_cn"):
+        assert smooth[key] == pytest.approx(plain[key], abs=0.8)
+    assert smooth["avg_ini_bond_length"] == pytest.approx(A / 2, abs=1e-4)
+
+
 def test_bottleneck_is_where_the_ion_is_squeezed() -> None:
     found = path_features(rock_salt_band())
     assert found["path: nearest anion, bottleneck"] < 0

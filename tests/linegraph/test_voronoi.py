@@ -36,6 +36,35 @@ def test_body_centred_cubic() -> None:
     assert found.volume == pytest.approx(32)
 
 
+def test_facets_by_their_solid_angles() -> None:
+    cube = Cell(3.0 * np.eye(3), [[0.2, 7.3, -1.1]], [3])
+    assert astuple(voronoi_cell(cube, 0, weighted=True)) == pytest.approx(
+        astuple(voronoi_cell(cube, 0))
+    )
+    cell = random_cell(1, atoms=5)
+    found, facets = voronoi_cell(cell, 2, weighted=True), voronoi_facets(cell, [2])
+    share = facets.solid_angle / (4 * math.pi)
+    assert share.sum() == pytest.approx(1)
+    assert found.solid_angle == pytest.approx(4 * math.pi / found.coordination)
+    assert found.facet_area == pytest.approx((share * facets.area).sum())
+    assert found.facet_distance == pytest.approx((share * facets.distance).sum())
+    assert 1 < found.coordination < len(share)
+
+
+def test_a_facet_that_opens_counts_by_its_size() -> None:
+    """Eight cubes meet in a corner: a displaced atom parts them there, and gets more facets."""
+    grid = np.stack(np.meshgrid(*[np.arange(3)] * 3, indexing="ij"), -1).reshape(-1, 3) / 3
+    cubes = Cell(9 * np.eye(3), grid, [3] * 27)
+    off = np.random.default_rng(0).normal(size=(27, 3))
+    moved = Cell(cubes.lattice, grid + 0.003 / 9 * off, [3] * 27)
+    plain = [voronoi_cell(cell, 0).coordination for cell in (cubes, moved)]
+    assert plain[0] == 6 and plain[1] >= 12
+    weighted = [voronoi_cell(cell, 0, weighted=True) for cell in (cubes, moved)]
+    assert astuple(weighted[1])[0] == pytest.approx(6, abs=0.02)
+    assert weighted[1].facet_area == pytest.approx(weighted[0].facet_area, rel=0.01)
+    assert weighted[1].facet_distance == pytest.approx(weighted[0].facet_distance, rel=0.01)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_cell_of_pymatgen(seed: int) -> None:
     from pymatgen.analysis.local_env import VoronoiNN

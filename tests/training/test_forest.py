@@ -49,6 +49,16 @@ def said(forest: Forest, x: Any) -> NDArray[np.float64]:
     return found
 
 
+def test_weights() -> None:
+    x, y = table(200)
+    counts = np.random.default_rng(1).uniform(0.1, 2, 200)
+    forest = grow(x, y, TREES, 16, seed=3, weights=counts)
+    model = ExtraTreesRegressor(TREES, max_features=0.4, random_state=3, max_leaf_nodes=16)
+    model.fit(filled(x), y, sample_weight=counts)
+    np.testing.assert_allclose(said(forest, x).mean(1), model.predict(filled(x)), atol=1e-6)
+    assert np.abs(said(grow(x, y, TREES, 16, seed=3), x) - said(forest, x)).max() > 0.01
+
+
 @pytest.mark.parametrize(("n", "limit"), [(200, None), (200, 200), (200, 199), (200, 16), (200, 2)])
 def test_says_what_scikit_learn_says(n: int, limit: int | None) -> None:
     x, y = table(n)
@@ -145,7 +155,7 @@ def test_thresholds_that_float32_holds_are_kept(monkeypatch: pytest.MonkeyPatch)
         tree.tree_.threshold[:] = np.floor(2 * tree.tree_.threshold) / 2
     theirs = np.array([tree.predict(x) for tree in model.estimators_]).T
     monkeypatch.setattr("sklearn.ensemble.ExtraTreesRegressor", lambda **_: model)
-    monkeypatch.setattr(model, "fit", lambda *_: model)
+    monkeypatch.setattr(model, "fit", lambda *_, **__: model)
     assert np.array_equal(said(grow(x, y, TREES, 64, 3), x), theirs.astype(np.float32))
 
 

@@ -17,6 +17,7 @@ from linegraph.reversal import reversed_features
 from linegraph.roots import signed_square
 from tests.bands import TINY, some_bands
 from tests.tuning import QUIET, TARGETS, differing, graphs_of, state_of
+from training.copies import features_of_copies
 from training.graphs import GraphSet
 from training.grown import grow_parts
 from training.predict import predict
@@ -36,13 +37,20 @@ GRAPHS = graphs_of(BandModel.views)
 
 
 def grown(
-    graphs: GraphSet = GRAPHS, targets: Tensor = TARGETS, seed: int = 3, **config: Any
+    graphs: GraphSet = GRAPHS,
+    targets: Tensor = TARGETS,
+    seed: int = 3,
+    copies: Tensor | None = None,
+    **config: Any,
 ) -> BandModel:
     torch.manual_seed(0)
     model = linegraph.build_model("BAND-1", **{**RECIPE.model_config, **config})
     assert isinstance(model, BandModel)
-    grow_parts(model, graphs, targets, TRAINING, seed)
+    grow_parts(model, graphs, targets, TRAINING, seed, copies)
     return model
+
+
+COPIES = features_of_copies(some_bands(), 2)
 
 
 def shifted(shift: float) -> GraphSet:
@@ -96,6 +104,38 @@ def test_nothing_of_held_out_records_enters() -> None:
     targets[TRAINING[0]] += 0.5
     changed = differing(ours, grown(targets=targets).state_dict())
     assert {"forest.value", "machine.weight"} <= changed
+
+
+def test_copies_are_learned_from() -> None:
+    """By the trees all of them, by a machine the first; ranks are those among all."""
+    ours, with_copies = grown(supports=64), grown(supports=64, copies=COPIES)
+    changed = differing(ours.state_dict(), with_copies.state_dict())
+    assert {"forest.threshold", "machine.quantile", "machine.weight"} <= changed
+    second = COPIES.clone()
+    second[:, 1] += 0.5
+    other = grown(supports=64, copies=second)
+    changed = differing(with_copies.state_dict(), other.state_dict())
+    assert {"forest.threshold", "machine.quantile"} <= changed
+    # Those of the records and of the first copy, there and back.
+    held = [int(model.machine.weight.any(0).sum()) for model in (ours, with_copies, other)]
+    assert held[0] <= 2 * len(TRAINING) < held[1] <= 4 * len(TRAINING) and held[2] <= held[1] + 2
+
+
+def test_copies_of_held_out_records_do_not_enter() -> None:
+    others = COPIES.clone()
+    others[[p for p in range(12) if p not in TRAINING]] += 5.0
+    ours, theirs = (grown(copies=copies).state_dict() for copies in (COPIES, others))
+    assert not differing(ours, theirs)
+
+
+def test_records_outweigh_their_copies() -> None:
+    """Copies that lie where another record does are told from it by what they weigh."""
+    swapped = torch.stack([GRAPHS.graphs[p]["path"]["features"] for p in range(12)]).flip(0)
+    targets = TARGETS.clone()
+    model = grown(copies=swapped, tree_share=1.0, machine_share=0.0)
+    found = torch.tensor(predict(model, GRAPHS, TRAINING))
+    mirrored = targets.flip(0)[TRAINING]
+    assert (found - targets[TRAINING]).abs().mean() < 0.5 * (found - mirrored).abs().mean()
 
 
 def test_a_run_learns_nothing_from_held_out_targets(tmp_path: Path) -> None:

@@ -93,6 +93,44 @@ def test_says_what_scikit_learn_says_of_the_same_scores() -> None:
     np.testing.assert_allclose(said(machine, table(300, seed=1)[0]), theirs, atol=1e-4)
 
 
+def test_weights_share_out_the_penalty() -> None:
+    x, y = table(120)
+    counts = np.random.default_rng(1).uniform(0.1, 2, 120)
+    machine = fit_machine(x, y, 120, seed=0, weights=counts)
+    own = machine.scores(torch.as_tensor(x)).double().numpy()
+    model = SVR(kernel="precomputed", C=10, epsilon=0.05)
+    model.fit(kernel(own, own, 0.03), y, sample_weight=counts)
+    theirs = model.predict(kernel(own, own, 0.03))
+    np.testing.assert_allclose(said(machine, x), theirs, atol=1e-4)
+    assert np.abs(said(fit_machine(x, y, 120, seed=0), x) - theirs).max() > 0.01
+    # Of a sample, each record keeps its own.
+    drawn = np.random.default_rng(3).choice(120, 50, replace=False)
+    few = fit_machine(x, y, 50, seed=3, weights=counts, ruler=x)
+    same = fit_machine(x[drawn], y[drawn], 50, seed=3, weights=counts[drawn], ruler=x)
+    np.testing.assert_allclose(said(few, x), said(same, x), atol=1e-6)
+
+
+def test_ruler() -> None:
+    """Ranks are those among other rows; what is learned is of the records alone."""
+    x, y = table(100)
+    others = 3 * table(300, seed=2)[0]
+    machine = fit_machine(x, y, 100, seed=0, ruler=others)
+    longer = fit_machine(others, np.zeros(300), 300, seed=0)
+    assert torch.equal(machine.quantile, longer.quantile)
+    assert torch.equal(machine.fill, longer.fill)
+    held = machine.support[machine.weight[0] != 0]
+    known = machine.scores(torch.as_tensor(x))
+    assert len(held) > 10 and torch.cdist(held, known).amin(1).max() < 1e-3
+
+
+def test_weights_and_rulers_that_do_not_fit() -> None:
+    x, y = table(20)
+    for counts in ([1.0] * 19, [[1.0] * 20], [1.0] * 19 + [0.0], [1.0] * 19 + [np.nan]):
+        assert "field weights" in message_of(lambda: fit_machine(x, y, 20, 0, weights=counts))  # noqa: B023
+    for rows in (x[:, :6], x[0], x[:0]):
+        assert message_of(lambda: fit_machine(x, y, 20, 0, ruler=rows))  # noqa: B023
+
+
 def test_defaults() -> None:
     x, y = table(100)
     plain, named = (

@@ -159,6 +159,18 @@ def test_loss_of_roots() -> None:
     assert slope.isfinite().all()
 
 
+def test_loss_of_roots_and_energies() -> None:
+    """Half the error of the root in widths of 0.4, and half that of the barrier in those of 0.5."""
+    out = torch.tensor([0.25, 4.0, -0.25, 1.0, 0.0], requires_grad=True)
+    target = torch.tensor([0.36, 1.0, 0.25, 1.0, 0.0])
+    found = LOSSES["mixed"](out, target, HUBER_DELTA)
+    roots = torch.tensor([0.1, 1.0, 1.0, 0.0, 0.0]) / 0.4
+    energies = torch.tensor([0.11, 3.0, 0.5, 0.0, 0.0]) / 0.5
+    torch.testing.assert_close(found, (roots + energies) / 2, rtol=0, atol=1e-4)
+    (slope,) = torch.autograd.grad(found.sum(), out)
+    assert slope.isfinite().all()
+
+
 def test_losses_are_those_of_the_recipes() -> None:
     assert set(LOSSES) == set(CHOICES["loss"])
 
