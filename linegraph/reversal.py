@@ -61,10 +61,12 @@ def _rule() -> _Rule:
                     break
         source.append(of)
         sign.append(-1.0 if where == "ends" else 1.0)
-    return _Rule(
-        torch.tensor(source),
-        torch.tensor(sign),
-        torch.tensor(extreme),
-        torch.tensor(added),
-        torch.tensor(taken),
-    )
+    # Kept for good: made in inference mode, they would be of no use where gradients are asked for.
+    with torch.inference_mode(False):
+        return _Rule(
+            torch.tensor(source),
+            torch.tensor(sign),
+            torch.tensor(extreme),
+            torch.tensor(added),
+            torch.tensor(taken),
+        )

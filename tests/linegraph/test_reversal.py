@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from linegraph import Cell
+from linegraph import Cell, reversal
 from linegraph.band_features import BAND_FEATURES, band_features
 from linegraph.reversal import reversed_features
 from tests.bands import rock_salt_band
@@ -48,6 +48,16 @@ def test_a_symmetric_hop_is_its_own_way_back() -> None:
     features = torch.from_numpy(band_features(band))
     found = reversed_features(features)
     torch.testing.assert_close(found, features, rtol=0, atol=OF_THREE, equal_nan=True)
+
+
+def test_after_inference_there_are_still_gradients() -> None:
+    """What is worked out once and kept may first be asked for by a prediction."""
+    reversal._rule.cache_clear()
+    with torch.inference_mode():
+        reversed_features(torch.zeros(1, len(BAND_FEATURES)))
+    features = torch.zeros(1, len(BAND_FEATURES), requires_grad=True)
+    (slope,) = torch.autograd.grad(reversed_features(features).sum(), features)
+    assert slope.any()
 
 
 def test_what_does_not_exist_stays_away() -> None:
