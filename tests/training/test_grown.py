@@ -121,6 +121,14 @@ def test_copies_are_learned_from() -> None:
     assert held[0] <= 2 * len(TRAINING) < held[1] <= 4 * len(TRAINING) and held[2] <= held[1] + 2
 
 
+def test_ranks_do_not_jump() -> None:
+    """Also where many records and copies have the same number, as an element's class is."""
+    machine = grown(copies=COPIES).machine
+    features = torch.cat([GRAPHS.graphs[p]["path"]["features"] for p in TRAINING])
+    off = (machine.scores(features + 1e-5) - machine.scores(features)).abs()
+    assert 0 < off.max() < 0.02
+
+
 def test_copies_of_held_out_records_do_not_enter() -> None:
     others = COPIES.clone()
     others[[p for p in range(12) if p not in TRAINING]] += 5.0
