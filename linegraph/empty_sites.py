@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from .elements import Z_OF
 from .errors import InputError
 from .hops import Triple, mobile_ion
+from .primitive_cell import Crystal, primitive
 from .reading import as_cell
-from .sites import SAME_PLACE, Crystal, orbit_of, places_given, primitive
+from .sites import SAME_PLACE, orbit_of, places_given
 from .structure import Cell
 from .surroundings import SEPARATE, Shell, Surroundings
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .sites import TOO_NEAR, primitive
+from .primitive_cell import TOO_NEAR, primitive
 from .structure import Cell
 
 Path = NDArray[np.float64]
@@ -31,7 +31,7 @@ def equivalent_paths(
         several operations lead to the same ends, the first says how the path bends.
 
     Raises:
-        InputError: see :func:`linegraph.sites.primitive`.
+        InputError: see :func:`linegraph.primitive_cell.primitive`.
     """
     crystal = primitive(cell, symprec)
     # One for each of the primitive cells that make up the given one, the first of them zero.

@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from .elements import SYMBOLS, Z_OF
 from .errors import InputError
 from .neighbors import Neighbors, radius_neighbors, shell_neighbors
+from .primitive_cell import Crystal, primitive
 from .reading import as_cell
-from .sites import Crystal, Sites, places_given, primitive, sites_of
+from .sites import Sites, places_given, sites_of
 from .structure import Cell
 
 #: Ions that may be guessed to be the mobile one: those of the published barriers.

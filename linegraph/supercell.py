@@ -15,8 +15,8 @@ from .errors import InputError
 from .hops import Hop
 from .neighbors import radius_neighbors
 from .paths import IMAGES
+from .primitive_cell import Crystal, primitive
 from .reading import as_cell
-from .sites import Crystal, primitive
 from .structure import Cell
 from .superlattice import SEEN, around, emptiest, reduced, squarest, superlattices
 
@@ -40,7 +40,7 @@ _APART = 0.1
 _LARGEST_WIDTH = 20.0
 #: Å; tolerance for symmetry, that of :func:`linegraph.hops.hops`.
 _SYMPREC = 1e-2
-#: Structures whose primitive cell and superlattices are kept: all hops of one come together.
+#: Crystals whose superlattices are kept: all hops of one come together.
 _KEPT = 8
 
 
@@ -85,7 +85,7 @@ def band_of(structure: Any, hop: Hop, min_width: float = MIN_WIDTH, idpp: bool =
         )
     cell = as_cell(structure)
     _check_hop(cell, hop)
-    crystal = _crystal(cell.lattice.tobytes(), cell.frac.tobytes(), cell.numbers.tobytes())
+    crystal = _crystal(cell)
     path: NDArray[np.float64] = np.array([hop.start, hop.end]) @ crystal.periods
     gone = _vacancies(len(cell), crystal, hop, path)
     width = max(min_width, hop.length + _APART)
@@ -129,14 +129,8 @@ def _check_hop(cell: Cell, hop: Hop) -> None:
             )
 
 
-@lru_cache(maxsize=_KEPT)
-def _crystal(lattice: bytes, frac: bytes, numbers: bytes) -> Crystal:
+def _crystal(cell: Cell) -> Crystal:
     """The primitive cell of a structure, its atoms at the mean of their copies."""
-    cell = Cell(
-        np.frombuffer(lattice).reshape(3, 3),
-        np.frombuffer(frac).reshape(-1, 3),
-        np.frombuffer(numbers, dtype=np.int64),
-    )
     try:
         crystal = primitive(cell, _SYMPREC)
     except InputError:

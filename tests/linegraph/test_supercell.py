@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 pytest.importorskip("spglib")
 pytest.importorskip("pymatgen")
 
-from linegraph import Cell, InputError, views
+from linegraph import Cell, InputError, primitive_cell, views
 from linegraph.elements import Z_OF
+from linegraph.equivalents import equivalent_paths
 from linegraph.hops import Hop, hops
 from linegraph.paths import IMAGES, VIEWS
-from linegraph.supercell import CROWDED, _crystal, band_of, closest_approach
+from linegraph.supercell import CROWDED, band_of, closest_approach
 from training.bands import check_band
 from training.starter import starter_bands
 
@@ -180,12 +181,32 @@ def test_without_a_symmetry_that_fits_together(monkeypatch: pytest.MonkeyPatch) 
         raise InputError(f"no symmetry within {symprec}", field="symprec")
 
     monkeypatch.setattr("linegraph.supercell.primitive", none)
-    _crystal.cache_clear()
     band, larger = band_of(sheared, hop), band_of(double, other)
-    _crystal.cache_clear()
     assert (len(band), len(larger)) == (4 * 28 + 3, 8 * 28 + 3)
     here = around(band_of(cell, hops(cell)[0]), 0, 3.5)
     assert around(band, 0, 3.5) == around(larger, 0, 3.5) == here
+
+
+def test_the_primitive_cell_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hops, bands and equivalent paths of a structure share it; nobody can change it for others."""
+    asked = []
+    find = primitive_cell._symmetry
+    monkeypatch.setattr(
+        primitive_cell, "_symmetry", lambda cell, symprec: asked.append(1) or find(cell, symprec)
+    )
+    cell = cell_of("LiFePO4")
+    moved = Cell(cell.lattice, cell.frac + 0.01, cell.numbers)
+    for hop in hops(moved):
+        band_of(moved, hop)
+        equivalent_paths(moved, [np.array([hop.start, hop.end])])
+    # Once for the cell as given, once for the primitive one.
+    assert len(asked) == 2
+    hops(moved, symprec=0.02)
+    assert len(asked) == 4
+    crystal = primitive_cell.primitive(moved, 0.01)
+    for array in (*crystal[1:], crystal.cell.lattice, crystal.cell.frac, crystal.cell.numbers):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
 
 
 def test_a_hop_to_an_image_of_the_site_itself() -> None:
