@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import struct
-import warnings
 import zipfile
 from collections.abc import Mapping
 from os import PathLike
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .errors import InputError, shortened
+from .warned import warnings_as
 
 #: What training checkpoints call the state dict of their model; the published scripts say "model".
 ENTRIES = ("model", "state_dict", "model_state_dict")
@@ -33,8 +33,7 @@ def read_tensors(path: str | PathLike[str]) -> dict[str, Tensor]:
         raise InputError("no such checkpoint", file=path)
     check_archive(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of formats that are refused anyway
+        with warnings_as("ignore"):  # of formats that are refused anyway
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         advice = (

@@ -66,6 +66,8 @@ def crystal_graph(
     """
     if not cutoff > 0:
         raise ValueError(f"cutoff must be positive, got {cutoff}")
+    if not isinstance(max_neighbors, int | np.integer):
+        raise ValueError(f"max_neighbors must be a whole number, got {max_neighbors!r}")
     if max_neighbors < 1:
         raise ValueError(f"max_neighbors must be at least 1, got {max_neighbors}")
     if not shell_tol >= 0:
@@ -108,6 +110,8 @@ def graph_of(
 ) -> CrystalGraph:
     """A :class:`CrystalGraph` from bonds as :func:`distinct_bonds` returns them."""
     dtype = dtype or torch.get_default_dtype()
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ValueError(f"dtype must be a floating-point type of torch, got {dtype!r}")
     target, source, image = bonds[:, 0], bonds[:, 1], -bonds[:, 2:]
     vectors = (cell.frac[target] + image - cell.frac[source]) @ cell.lattice
     return CrystalGraph(

@@ -13,8 +13,12 @@ from .elements import SYMBOLS
 from .errors import InputError
 from .reading import as_cell
 from .structure import Cell
+from .superlattice import reduced
 
 S = TypeVar("S")
+
+#: Å; two ways are as short within this.
+_SAME = 1e-6
 
 
 class Ends(NamedTuple, Generic[S]):
@@ -59,13 +63,17 @@ def shortest_hop(ends: Ends[Cell]) -> NDArray[np.float64]:
     """Where atom 0 goes, by the shortest way: ``[3]`` fractional, of the initial lattice.
 
     Two structures do not tell which periodic image the ion hops to, and published final ones name
-    any; a band, whose images lie along the path, does tell.
+    any; a band, whose images lie along the path, does tell. Of several ways as short, it is the one
+    whose fractions come first by size.
     """
-    hop = ends.final.frac[0] - ends.initial.frac[0]
-    ways = hop - np.rint(hop) + list(product((-1, 0, 1), repeat=3))
-    shortest: NDArray[np.float64] = ways[
-        np.linalg.norm(ways @ ends.initial.lattice, axis=1).argmin()
-    ]
+    lattice = ends.initial.lattice
+    # In a basis of shortest vectors, the nearest image is in the next cell at most.
+    small = reduced(lattice)
+    hop = (ends.final.frac[0] - ends.initial.frac[0]) @ lattice @ np.linalg.inv(small)
+    cart = (hop - np.rint(hop) + list(product((-1, 0, 1), repeat=3))) @ small
+    length = np.linalg.norm(cart, axis=1)
+    ways = cart[length < length.min() + _SAME] @ np.linalg.inv(lattice)
+    shortest: NDArray[np.float64] = ways[np.lexsort(ways.round(6).T[::-1])[0]]
     return shortest
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch_geometric.data import Batch
 
@@ -116,7 +117,9 @@ class Ensemble:
                 name: Batch.from_data_list([graph[name] for graph in graphs]).to(where)
                 for name in self.views
             }
-            values, embeddings = said_by_all(self.members, batch)
+            # What a caller trains in lower precision is no reason to predict in it.
+            with torch.autocast(torch.device(where).type, enabled=False):
+                values, embeddings = said_by_all(self.members, batch)
             finite = np.isfinite(values).all(axis=0)
             if not finite.all():
                 bad = int(np.flatnonzero(~finite)[0])

@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .embedding import head_of
@@ -75,6 +76,12 @@ def load_ensemble(path: str | PathLike[str] | None = None) -> Ensemble:
         InputError: no such file, not a file of ours, damaged, of another version, or of a model
             that predicts no barriers.
     """
+    # Models are built with random weights before they get theirs.
+    with torch.random.fork_rng(devices=[]):
+        return _read(path)
+
+
+def _read(path: str | PathLike[str] | None) -> Ensemble:
     if path is None:
         if not DEFAULT.is_file():
             raise InputError(

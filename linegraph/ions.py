@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .elements import SYMBOLS
+from .warned import warnings_as
 
 #: An element is an anion in a compound if its electronegativity (Pauling) is above the first
 #: number and less than the second one below the largest in the compound. So iodine beside oxygen
@@ -39,8 +39,7 @@ def species_of(z: int, *, anion: bool) -> Species:
     from pymatgen.core import Element
 
     element = Element(SYMBOLS[z - 1])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # noble gases have no electronegativity, and it says so
+    with warnings_as("ignore"):  # noble gases have no electronegativity, and it says so
         ionic = element.average_anionic_radius if anion else element.average_cationic_radius
         states = element.common_oxidation_states
         return Species(

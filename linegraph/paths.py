@@ -18,6 +18,7 @@ from .path_graph import path_graph
 from .reading import as_cell
 from .structure import Cell
 from .transforms import LineGraph
+from .unwrapping import unwrapped
 
 #: The neighbour whose shell ends the local graph of MODEL-4.
 LOCAL_NEIGHBORS = 6
@@ -42,7 +43,8 @@ def views(
     - ``"band"`` (or ``"crystal"``): the structure as it is
     - ``"local"``: only bonds of the images, see :func:`local_graph`
     - ``"path"``: what each image sees of the host, see :mod:`linegraph.path_graph`, with
-      :func:`linegraph.band_features.band_features` as ``features [1, F]``; it has no line graph
+      :func:`linegraph.band_features.band_features` as ``features [1, F]``; it has no line graph.
+      Images may be wrapped into the cell: each is taken where it is nearest to the one before
 
     Of :class:`linegraph.Ends`, ``"initial"`` and ``"final"`` are the two structures as they are,
     each in its own cell. Published final structures may be relaxed, so these graphs can differ
@@ -96,7 +98,9 @@ def _path(cell: Cell, dtype: torch.dtype | None, lattice_decimals: int | None) -
     from .band_features import band_features
 
     graph = path_graph(cell, lattice_decimals=lattice_decimals, dtype=dtype)
-    graph["features"] = torch.from_numpy(band_features(cell)).to(graph["pos"].dtype)[None]
+    graph["features"] = torch.from_numpy(band_features(unwrapped(cell))).to(graph["pos"].dtype)[
+        None
+    ]
     return graph
 
 

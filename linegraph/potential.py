@@ -123,7 +123,7 @@ def checked_barriers(barriers: Sequence[float | None], count: int) -> FloatArray
 
 
 def checked_barrier(value: float) -> float:
-    """A barrier of a potential, eV.
+    """A barrier by DFT or of a potential, eV.
 
     Raises:
         InputError: no number, NaN, negative, or above :data:`HIGHEST`.

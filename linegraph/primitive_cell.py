@@ -7,7 +7,6 @@ found in the primitive cell.
 
 from __future__ import annotations
 
-import warnings
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from .errors import InputError
 from .overlap import closest_pair
 from .structure import Cell
+from .warned import warnings_as
 
 #: Å; atoms or sites nearer to each other than this are a mistake.
 TOO_NEAR = 0.5
@@ -133,8 +133,7 @@ def _spglib() -> Any:
 def _check_apart(cell: Cell) -> None:
     # The same atoms in a compact cell: a sheared one may be too thin for rounding to find the
     # nearest images.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings_as("ignore"):
         compact = _spglib().delaunay_reduce(cell.lattice)
     lattice = cell.lattice if compact is None else compact
     same = Cell(lattice, cell.cart @ np.linalg.inv(lattice), cell.numbers)
@@ -145,8 +144,7 @@ def _check_apart(cell: Cell) -> None:
 def _symmetry(cell: Cell, symprec: float) -> Any:
     spglib = _spglib()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that its way of reporting failures will change
+        with warnings_as("ignore"):  # that its way of reporting failures will change
             found = spglib.get_symmetry_dataset((cell.lattice, cell.frac, cell.numbers), symprec)
     except Exception as error:  # what it raises depends on the version; older ones return None
         raise _ambiguous(symprec) from error

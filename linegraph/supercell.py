@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from .elements import Z_OF
 from .errors import InputError
 from .hops import Hop
-from .neighbors import radius_neighbors
 from .paths import IMAGES
 from .primitive_cell import Crystal, primitive
 from .reading import as_cell
@@ -104,21 +103,30 @@ def band_of(structure: Any, hop: Hop, min_width: float = MIN_WIDTH, idpp: bool =
 
 
 def closest_approach(band: Cell) -> float:
-    """The least distance in Å between an image and an atom of the host, at most 5 Å.
+    """The least distance in Å between the path and an atom of the host, at most 5 Å.
 
-    Near 0 where the path runs through an atom, as that from cation to cation along an edge of the
-    rock-salt cube does.
+    The path is straight from image to image. Near 0 where it runs through an atom, as that from
+    cation to cation along an edge of the rock-salt cube does.
     """
-    apart = band.cart[:IMAGES, None] - _around_path(band)[None]
+    images = band.cart[:IMAGES]
+    steps = np.diff(images, axis=0)
+    longest = float(np.linalg.norm(steps, axis=1).max())
+    out = _around_path(band, _SHAPING + longest / 2)[None] - images[:-1, None]
+    squares = (steps**2).sum(axis=1)[:, None]
+    along = (out * steps[:, None]).sum(axis=2)
+    # Of two images in one place, the first.
+    share = np.divide(along, squares, out=np.zeros_like(along), where=squares > 0).clip(0, 1)
+    apart = out - share[..., None] * steps[:, None]
     return float(np.linalg.norm(apart, axis=2).min(initial=_SHAPING))
 
 
 def _check_hop(cell: Cell, hop: Hop) -> None:
-    for site, place, shift in (
-        (hop.initial, hop.start, (0, 0, 0)),
-        (hop.final, hop.end, hop.image),
-    ):
-        if site >= len(cell):
+    ends = ((hop.initial, hop.start, (0, 0, 0)), (hop.final, hop.end, hop.image))
+    for (site, place, shift), empty in zip(ends, hop.empty, strict=True):
+        if (site >= len(cell)) != empty:
+            what = f"an empty site, but atom {site}" if empty else f"atom {site} of {len(cell)}"
+            raise InputError(f"hop {hop.label} is not of this structure: {what}", field="hop")
+        if empty:
             continue
         off = (cell.frac[site] + shift - place) @ cell.lattice
         if cell.numbers[site] != Z_OF[hop.ion] or np.linalg.norm(off) > _ON_SITE:
@@ -216,12 +224,12 @@ def _host(crystal: Crystal, gone: NDArray[np.int64]) -> Cell:
     )
 
 
-def _around_path(band: Cell) -> NDArray[np.float64]:
-    """Cartesian positions ``[K, 3]`` of the host atoms near any image."""
-    near = radius_neighbors(band, _SHAPING)
-    near = near.where((near.center < IMAGES) & (near.neighbor >= IMAGES))
-    found = np.unique(np.column_stack([near.neighbor, near.image]), axis=0)
-    places: NDArray[np.float64] = (band.frac[found[:, 0]] + found[:, 1:]) @ band.lattice
+def _around_path(band: Cell, reach: float = _SHAPING) -> NDArray[np.float64]:
+    """Cartesian positions ``[K, 3]`` of the host atoms near any image, or on it."""
+    host = band.frac[IMAGES:]
+    near = [around(band.lattice, host, image, reach) for image in band.frac[:IMAGES]]
+    found = np.unique(np.concatenate(near), axis=0)
+    places: NDArray[np.float64] = (host[found[:, 0]] + found[:, 1:]) @ band.lattice
     return places
 
 

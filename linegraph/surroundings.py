@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from .elements import SYMBOLS
 from .structure import Cell
+from .warned import warnings_as
 
 #: Å; two sites of an ion are never nearer to each other (the shortest published hop has 1.52 Å).
 SEPARATE = 1.4
@@ -66,8 +66,7 @@ class Surroundings:
         self._frac = cell.frac
         self._symbols = np.array([SYMBOLS[z - 1] for z in cell.numbers.tolist()])
         self._ion = ion
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of elements without an electronegativity or radius
+        with warnings_as("ignore"):  # of elements without an electronegativity or radius
             self.counter = self._counter_ions()
             self._contact = {symbol: _contact(ion, symbol) for symbol in self.counter}
 

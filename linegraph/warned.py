@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-# Filters of warnings belong to the process: two threads that read would undo each other's.
-_FILTERS = threading.Lock()
+# Filters of warnings belong to the process: two threads would undo each other's, and leave them
+# behind.
+_FILTERS = threading.RLock()
 
 
 @contextmanager
 def warnings_as(action: Literal["error", "ignore"], message: str = "") -> Iterator[None]:
-    """Raise or silence warnings within the block; not to be nested.
+    """Raise or silence warnings within the block; other threads that want to wait for its end.
 
     Args:
         action: what becomes of them.

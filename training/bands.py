@@ -11,12 +11,26 @@ from linegraph.ends import Ends, as_ends
 from linegraph.errors import InputError
 from linegraph.overlap import closest_pair
 from linegraph.paths import IMAGES
+from linegraph.potential import checked_barrier
 from linegraph.structure import Cell
 
-__all__ = ["IMAGES", "OVERLAP", "Band", "check_band", "check_ends", "check_sites"]
+__all__ = ["IMAGES", "OVERLAP", "Band", "barrier", "check_band", "check_ends", "check_sites"]
 
 #: Atoms nearer than this (Å) share a site. Published records hold doubled sites 0.014 Å apart.
 OVERLAP = 0.01
+
+
+def barrier(value: float | None) -> float | None:
+    """A target in eV, or None for None.
+
+    Raises:
+        InputError: negative, or so high that the unit must be another one
+            (:data:`linegraph.potential.HIGHEST`). The field is ``target``.
+    """
+    try:
+        return None if value is None else checked_barrier(value)
+    except InputError as error:
+        raise error.at(field="target") from None
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,9 @@ from linegraph.safe_reading import read_bytes, read_text
 #: How the files of spreadsheets begin: archives (.xlsx, .ods) and Microsoft's older ones (.xls).
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
+#: How "Unicode text" of spreadsheets begins.
+_WIDE = (b"\xff\xfe", b"\xfe\xff")
+
 #: What spreadsheets of many countries put in the place of commas.
 _SEPARATORS = ";\t|"
 
@@ -28,8 +31,11 @@ def csv_rows(path: Path) -> list[tuple[int, list[str]]]:
         InputError: no or no valid CSV, or a spreadsheet; names the file.
     """
     try:
-        if read_bytes(path).startswith(_SPREADSHEETS):
+        begin = read_bytes(path)[:4]
+        if begin.startswith(_SPREADSHEETS):
             raise InputError("is a spreadsheet: save it as CSV", file=path)
+        if begin.startswith(_WIDE):
+            raise InputError("is text in UTF-16: save it as CSV in UTF-8", file=path)
         # Spreadsheets put a byte order mark in front, hence "-sig".
         reader = csv.reader(io.StringIO(read_text(path, "utf-8-sig"), newline=""), strict=True)
         return [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
@@ -72,5 +78,6 @@ def finite(text: str) -> float:
         hint = ": write decimals with a point" if comma else ""
         raise InputError(f"expected a number, got {text!r}{hint}") from None
     if not math.isfinite(value):
-        raise InputError(f"{text!r} is NaN or infinite")
+        hint = ": leave the cell empty where nothing is known" if math.isnan(value) else ""
+        raise InputError(f"{text!r} is NaN or infinite{hint}")
     return value

@@ -134,3 +134,39 @@ def holds_nothing(path: str | os.PathLike[str]) -> bool:
         return True
     except OSError as error:
         raise InputError(f"cannot be read ({reason(error)})", file=path) from error
+
+
+def check_outputs(*paths: Path | None, inputs: Iterable[Path | None] = ()) -> None:
+    """Refuse files that could not or should not be written, before there is anything to write.
+
+    Args:
+        paths: what is to be written.
+        inputs: what is read, and must not be written over.
+
+    Raises:
+        InputError: the folder is not there or nothing can be created in it, there is something else
+            than a file under the name, it is an input, or two are one.
+    """
+    given = {os.path.realpath(path) for path in inputs if path is not None}
+    seen: set[str] = set()
+    for path in paths:
+        if path is None:
+            continue
+        target = os.path.realpath(path)
+        folder = os.path.dirname(target)
+        if not os.path.isdir(folder):
+            problem = "no such folder"
+        elif os.path.isdir(target):
+            problem = "is a folder"
+        elif os.path.exists(target) and not os.path.isfile(target):
+            problem = "is a pipe or a device"
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            problem = f"nothing can be created in {folder}"
+        elif target in given:
+            problem = "it is an input of this command"
+        elif target in seen:
+            problem = "is named twice"
+        else:
+            seen.add(target)
+            continue
+        raise InputError(f"cannot be written ({problem})", file=path)

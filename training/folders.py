@@ -2,9 +2,9 @@
 
 Structure files are CIF (``*.cif``), POSCAR (``POSCAR*``, ``CONTCAR*``, ``*.vasp``) or anything
 else pymatgen reads. Atoms 0..4 of each, in the order of the file, are the five images of the
-migrating ion from initial to final; the rest is the host. Coordinates are taken as given: do not
-wrap the images into the cell, or the path breaks where it crosses a face. A CIF has to list every
-atom itself (space group P1), which is how pymatgen and ASE write it unless told otherwise.
+migrating ion from initial to final; the rest is the host. Images may be wrapped into the cell: each
+is taken where it is nearest to the one before. A CIF has to list every atom itself (space group
+P1), which is how pymatgen and ASE write it unless told otherwise.
 
 The table is ``targets.csv``, or else the only ``*.csv`` of the folder, with these columns:
 
@@ -37,8 +37,9 @@ from linegraph.errors import InputError
 from linegraph.reading import as_cell
 from linegraph.safe_reading import read_bytes
 from linegraph.structure import Cell
+from linegraph.unwrapping import unwrapped
 
-from .bands import Band
+from .bands import Band, barrier
 from .csvfile import check_first_row, csv_rows, finite
 from .jsonfile import check_name
 from .records import check_band, system_of
@@ -105,6 +106,7 @@ def read_structure(path: Path) -> Cell:
         if cell is None:
             raise InputError("lists only symmetry-distinct atoms; write all of them, as P1")
         check_band(cell)
+        cell = unwrapped(cell)
     except InputError as error:
         raise error.at(file=path) from None
     return cell
@@ -254,6 +256,6 @@ def _target(text: str) -> float | None:
     if not text:
         return None
     try:
-        return finite(text)
+        return barrier(finite(text))
     except InputError as error:
         raise error.at(field="target_eV") from None

@@ -16,7 +16,8 @@ from linegraph.reading import as_cell
 from linegraph.supercell import MIN_WIDTH, band_of, closest_approach
 
 from .bands import Band
-from .records import write_bands
+from .files import check_outputs
+from .records import check_name, write_bands
 
 
 class FoundHop(NamedTuple):
@@ -73,9 +74,12 @@ def find_hops(
         idpp: see there.
 
     Raises:
-        InputError: whatever is wrong, naming the file.
+        InputError: whatever is wrong, naming the file. What is wrong with ``out`` is said first.
     """
     path = Path(path)
+    if out is not None:
+        check_name(out)
+        check_outputs(Path(out), inputs=[path])
     try:
         cell = as_cell(path)
         system = formula_of(cell)

@@ -58,11 +58,12 @@ def predict(
     from linegraph.errors import InputError
     from linegraph.prediction import usable_weights
 
+    from .files import check_outputs
     from .neb.table import given_table
     from .potentials import no_barrier
     from .predict_files import BandFile, CrystalFile, barriers_in, predict_files
     from .predict_output import Output
-    from .predict_written import check_outputs, write_predictions
+    from .predict_written import write_predictions
     from .viewer.scene import check_plotly
 
     check_outputs(json, csv, html, inputs=[*files, neb, weights])

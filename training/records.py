@@ -34,8 +34,9 @@ from linegraph.elements import SYMBOLS
 from linegraph.ends import Ends
 from linegraph.errors import InputError
 from linegraph.structure import Cell
+from linegraph.unwrapping import unwrapped
 
-from .bands import Band, check_band, check_ends
+from .bands import Band, barrier, check_band, check_ends
 from .jsonfile import ENDINGS, cell_of, fallback_name, kind, number, read_list, text
 
 #: Keys of the structures in a record, by what the fields of each start with in errors.
@@ -79,24 +80,38 @@ def write_bands(path: str | Path, bands: Iterable[Band]) -> None:
         bands: what to write. ``read_bands`` gives them back unchanged to the last digit.
 
     Raises:
-        InputError: another ending, two bands of one name, a target that is NaN or infinite, or a
-            file that cannot be written.
+        InputError: another ending, two bands of one name, a target that is NaN, negative or too
+            high (:func:`training.bands.barrier`), or a file that cannot be written.
     """
-    path = Path(path)
-    if not path.name.lower().endswith(ENDINGS):
-        raise InputError("the name must end in .json or .json.gz", file=path)
+    path = check_name(path)
     records: dict[str, dict[str, Any]] = {}
     for band in bands:
         if band.name in records:
             raise InputError("two bands have this name", file=path, record=repr(band.name))
         if band.target is not None and not math.isfinite(band.target):
             raise InputError("NaN or infinite", file=path, record=repr(band.name), field="target")
+        try:
+            barrier(band.target)
+        except InputError as error:
+            raise error.at(file=path, record=repr(band.name)) from None
         records[band.name] = _as_record(band, len(records))
     data = json.dumps(list(records.values()), allow_nan=False).encode()
     if path.suffix.lower() == ".gz":
         data = gzip.compress(data, mtime=0)  # without the time, equal bands are equal files
     with replacing(path) as partial:
         partial.write_bytes(data)
+
+
+def check_name(path: str | Path) -> Path:
+    """The path of a file that bands can be written to.
+
+    Raises:
+        InputError: another ending than ``.json`` or ``.json.gz``.
+    """
+    path = Path(path)
+    if not path.name.lower().endswith(ENDINGS):
+        raise InputError("the name must end in .json or .json.gz", file=path)
+    return path
 
 
 def system_of(name: str) -> str:
@@ -130,7 +145,7 @@ def _bands(records: list[Any], path: Path) -> Iterator[Band | InputError]:
 
 
 def _band(record: dict[str, Any], name: str) -> Band:
-    target = number(record.get("target"), "target")
+    target = barrier(number(record.get("target"), "target"))
     return Band(
         name=name,
         cell=_structure(record),
@@ -154,7 +169,7 @@ def _structure(record: dict[str, Any]) -> Cell | Ends[Cell]:
         raise InputError("give either this or atoms_ini and atoms_fin, not both", field="atoms")
     cell = _cell(record, "")
     check_band(cell)
-    return cell
+    return unwrapped(cell)
 
 
 def _cell(record: dict[str, Any], part: str) -> Cell:

@@ -17,6 +17,7 @@ from linegraph.hops import USUAL_IONS
 from linegraph.reading import as_cell
 from linegraph.safe_reading import inflated, read_bytes
 from linegraph.structure import Cell
+from linegraph.unwrapping import unwrapped
 
 from .bands import IMAGES, Band, check_band
 from .folders import find_table, holds_structures, read_structure
@@ -78,7 +79,7 @@ def read_given(
         cell, complete = (frame, True) if frame is not None else _read(path)
         if kind == "band" or (kind is None and complete and looks_like_band(cell, ion)):
             check_band(cell)
-            return [Band(str(path), cell)]
+            return [Band(str(path), unwrapped(cell))]
     except InputError as error:
         raise error.at(file=path) from None
     return cell
@@ -152,11 +153,11 @@ def looks_like_band(cell: Cell, ion: str | None = None) -> bool:
     """Whether the first five atoms are one mobile ion on its way.
 
     They are of one element, a usual ion (:data:`linegraph.hops.USUAL_IONS`) or the one named, and
-    each is nearer than :data:`STEP` to the next, periodic images not counted.
+    each is nearer than :data:`STEP` to the next (:func:`linegraph.unwrapping.unwrapped`).
     """
     if len(cell) < IMAGES or len(set(cell.numbers[:IMAGES].tolist())) > 1:
         return False
     if SYMBOLS[cell.numbers[0] - 1] not in (*USUAL_IONS, ion):
         return False
-    steps = np.diff(cell.cart[:IMAGES], axis=0)
+    steps = np.diff(unwrapped(cell).cart[:IMAGES], axis=0)
     return bool((np.linalg.norm(steps, axis=1) < STEP).all())

@@ -13,8 +13,9 @@ from tests.errors import message_of
 from tests.integration.command import assert_says, linegraph
 from tests.integration.test_cli import table
 from tests.linegraph.test_hops import structure
+from training.files import check_outputs
 from training.predict_files import predict_files
-from training.predict_written import check_outputs, write_predictions
+from training.predict_written import write_predictions
 
 
 def test_a_folder_that_nothing_can_be_created_in_is_refused(

@@ -189,6 +189,18 @@ def test_threads_share_an_ensemble(ensemble: Ensemble) -> None:
     assert found == [alone[i % 15] for i in range(60)]
 
 
+def test_neither_moves_random_numbers_nor_hears_of_autocast(tmp_path: Path) -> None:
+    """A training that predicts now and then goes on as it would have, and is told the same."""
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    shipped = load_ensemble()
+    alone = shipped.predict(NEW)
+    assert torch.rand(1) == expected
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert shipped.predict(NEW) == alone
+
+
 def test_bad_bands(ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
     molecule = Cell(np.eye(3) * 5, [[0.0, 0.0, 0.0], [0.2, 0.0, 0.0]], [3, 3])
     line = message_of(lambda: ensemble.predict([*NEW, molecule, *NEW]))

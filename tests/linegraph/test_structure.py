@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from linegraph import Cell, InputError
+from linegraph.hops import hops
 from linegraph.reading import as_cell
 from linegraph.structure import MAX_Z
 
@@ -325,6 +327,32 @@ def test_poscar_without_elements_is_refused_in_every_thread(tmp_path: Path) -> N
     finally:
         sys.setswitchinterval(interval)
     assert found == [[3, 17], None, [11, 9]] * 150
+
+
+def test_what_looks_for_hops_leaves_warnings_as_they_are(tmp_path: Path) -> None:
+    """In one thread, while files are read in another."""
+    without = tmp_path / "POSCAR"
+    without.write_text("old\n1.0\n4 0 0\n0 4 0\n0 0 4\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n")
+
+    def work(i: int) -> list[int] | None:
+        if i % 2:
+            hops(Cell(np.eye(3) * (4 + 1e-4 * i), [[0] * 3, [0.5] * 3], [3, 9]))
+            return None
+        try:
+            return as_cell(without).numbers.tolist()
+        except InputError:
+            return None
+
+    before = list(warnings.filters)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(work, range(300)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert found == [None] * 300
+    assert list(warnings.filters) == before
 
 
 def test_without_pymatgen(tmp_path: Path, monkeypatch: Any) -> None:

@@ -258,6 +258,46 @@ def test_a_path_through_an_atom() -> None:
     assert closest_approach(band_of(cell, face)) == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.parametrize("share", [0.25, 0.375, 0.5])
+@pytest.mark.parametrize("length", [4.0, 9.0, 24.0])
+def test_an_atom_between_two_images_of_a_long_path(length: float, share: float) -> None:
+    cell = Cell(
+        np.diag([length, length + 1, length + 2]),
+        [[0, 0, 0], [share, 0, 0], [0.3, 0.5, 0.5]],
+        [3, 8, 15],
+    )
+    assert closest_approach(band_of(cell, hops(cell, "Li")[0])) < 1e-6
+
+
+def test_the_path_counts_between_images_too() -> None:
+    """Against places every thousandth of the way."""
+    for name in ("LiFePO4", "LiCoO2", "NaCl"):
+        cell = cell_of(name)
+        for hop in hops(cell):
+            band = band_of(cell, hop)
+            frac = band.frac[0] + np.linspace(0, 1, 1001)[:, None] * (band.frac[4] - band.frac[0])
+            apart = frac[:, None] - band.frac[None, IMAGES:]
+            apart = (apart - np.rint(apart)) @ band.lattice
+            expected = np.linalg.norm(apart, axis=2).min()
+            assert closest_approach(band) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_hop_of_a_larger_structure() -> None:
+    """Its atoms are not taken for empty sites because there are so few here."""
+    small = cell_of("LiFePO4")
+    large = crystals.supercell(small, (2, 2, 1))
+    order = np.argsort(large.numbers == 3, kind="stable")
+    large = Cell(large.lattice, large.frac[order], large.numbers[order])
+    hop = hops(large)[0]
+    assert min(hop.initial, hop.final) >= len(small)
+    with pytest.raises(InputError, match="not of this structure: atom [0-9]+ of 28"):
+        band_of(small, hop)
+    host = cell_of("FePO4")
+    into = hops(host, "Na", empty_sites=[[0, 0, 0]])[0]
+    with pytest.raises(InputError, match="an empty site, but atom"):
+        band_of(large, into)
+
+
 def bent(name: str, hop: int) -> tuple[Cell, Cell]:
     pytest.importorskip("ase")
     cell = cell_of(name)

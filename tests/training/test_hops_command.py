@@ -46,6 +46,18 @@ def test_problems_name_the_file(olivine: Path, tmp_path: Path) -> None:
         find_hops(olivine, tmp_path / "bands.txt")
 
 
+def test_the_crystal_is_not_written_over(tmp_path: Path) -> None:
+    """What is wrong with the file to write is said before anything is looked for."""
+    path = tmp_path / "olivine.json"
+    structure("LiFePO4").to(str(path))
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"olivine\.json: cannot be written \(it is an input"):
+        find_hops(path, path)
+    assert path.read_bytes() == before
+    with pytest.raises(InputError, match=r"bands\.json: cannot be written \(no such folder"):
+        find_hops(path, tmp_path / "nowhere" / "bands.json", max_length=1.0)
+
+
 def test_hops_over_sites_that_are_found(tmp_path: Path) -> None:
     pytest.importorskip("pymatgen.analysis.defects")
     spinel = tmp_path / "spinel.cif"

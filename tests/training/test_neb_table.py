@@ -88,7 +88,7 @@ def test_a_source_is_short_and_can_be_printed(tmp_path: Path) -> None:
     ("cell", "problem"),
     [
         ("much", "expected a number, got 'much'"),
-        ("nan", "'nan' is NaN or infinite"),
+        ("nan", "'nan' is NaN or infinite: leave the cell empty where nothing is known"),
         (-0.1, "expected a barrier of 0 to 10 eV, got -0.1"),
         (450, "expected a barrier of 0 to 10 eV, got 450.0: is it in eV?"),
     ],

@@ -229,6 +229,12 @@ BAD: dict[str, tuple[Change, str, str]] = {
     "target NaN": (set_("target", math.nan), "target", "NaN"),
     "target infinite": (set_("target", math.inf), "target", "infinite"),
     "target huge integer": (set_("target", 10**400), "target", "infinite"),
+    "target negative": (
+        set_("target", -0.3),
+        "target",
+        "0 to 10 eV, got -0.3",
+    ),
+    "target in meV": (set_("target", 300), "target", "got 300.0: is it in eV?"),
     "target bool": (set_("target", True), "target", "expected a number, got true"),
     "target text": (set_("target", "0.5"), "target", 'expected a number, got "0.5"'),
     "target list": (set_("target", [0.5]), "target", "expected a number, got a list"),

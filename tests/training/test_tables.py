@@ -76,6 +76,14 @@ def test_a_spreadsheet_is_no_table(data: bytes, tmp_path: Path) -> None:
     assert message_of(lambda: read(path, data)) == f"{path}: is a spreadsheet: save it as CSV"
 
 
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-be"])
+def test_unicode_text_of_a_spreadsheet(codec: str, tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    data = ("\ufeff" * codec.endswith("be") + "name,x\na,1\n").encode(codec)
+    line = message_of(lambda: read(path, data))
+    assert line == f"{path}: is text in UTF-16: save it as CSV in UTF-8"
+
+
 @pytest.mark.parametrize(
     ("cell", "said"),
     [

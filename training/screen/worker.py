@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields
@@ -20,6 +19,7 @@ from linegraph.ensemble_file import load_ensemble
 from linegraph.errors import InputError
 from linegraph.prediction import predict
 from linegraph.structure import Cell
+from linegraph.warned import warnings_as
 from training.records import ENDINGS
 from training.structures import Kind, read_given
 from training.tracebacks import print_traceback
@@ -30,9 +30,6 @@ from .store import Failure, Result, Store, name_of, sha256_of
 #: What takes time. ``bands`` are supercells and images, ``model`` includes the comparison with the
 #: training records.
 STAGES = ("read", "hops", "bands", "graphs", "model", "percolation")
-
-# Filters of warnings belong to the process: two threads that read would undo each other's.
-_READING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -181,8 +178,7 @@ def read_crystal(file: Path, ion: str | None) -> Cell:
     """
     # Data sets of bands have endings that structures of pymatgen have, too.
     kind: Kind | None = "crystal" if file.name.lower().endswith(ENDINGS) else None
-    with _READING, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings_as("ignore"):
         given = read_given(file, kind, ion)
     if not isinstance(given, Cell):
         raise InputError("looks like a band, not a crystal; the command predict reads both")
