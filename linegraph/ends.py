@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import product
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -13,12 +12,9 @@ from .elements import SYMBOLS
 from .errors import InputError
 from .reading import as_cell
 from .structure import Cell
-from .superlattice import reduced
+from .unwrapping import shortest_ways
 
 S = TypeVar("S")
-
-#: Å; two ways are as short within this.
-_SAME = 1e-6
 
 
 class Ends(NamedTuple, Generic[S]):
@@ -66,14 +62,8 @@ def shortest_hop(ends: Ends[Cell]) -> NDArray[np.float64]:
     any; a band, whose images lie along the path, does tell. Of several ways as short, it is the one
     whose fractions come first by size.
     """
-    lattice = ends.initial.lattice
-    # In a basis of shortest vectors, the nearest image is in the next cell at most.
-    small = reduced(lattice)
-    hop = (ends.final.frac[0] - ends.initial.frac[0]) @ lattice @ np.linalg.inv(small)
-    cart = (hop - np.rint(hop) + list(product((-1, 0, 1), repeat=3))) @ small
-    length = np.linalg.norm(cart, axis=1)
-    ways = cart[length < length.min() + _SAME] @ np.linalg.inv(lattice)
-    shortest: NDArray[np.float64] = ways[np.lexsort(ways.round(6).T[::-1])[0]]
+    hop = ends.final.frac[0] - ends.initial.frac[0]
+    shortest: NDArray[np.float64] = hop + shortest_ways(hop[None], ends.initial.lattice)[0]
     return shortest
 
 

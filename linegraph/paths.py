@@ -98,9 +98,8 @@ def _path(cell: Cell, dtype: torch.dtype | None, lattice_decimals: int | None) -
     from .band_features import band_features
 
     graph = path_graph(cell, lattice_decimals=lattice_decimals, dtype=dtype)
-    graph["features"] = torch.from_numpy(band_features(unwrapped(cell))).to(graph["pos"].dtype)[
-        None
-    ]
+    features = torch.from_numpy(band_features(unwrapped(cell)))
+    graph["features"] = features.to(graph["pos"].dtype)[None]
     return graph
 
 

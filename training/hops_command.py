@@ -17,7 +17,7 @@ from linegraph.supercell import MIN_WIDTH, band_of, closest_approach
 
 from .bands import Band
 from .files import check_outputs
-from .records import check_name, write_bands
+from .records import bands_file, write_bands
 
 
 class FoundHop(NamedTuple):
@@ -78,8 +78,7 @@ def find_hops(
     """
     path = Path(path)
     if out is not None:
-        check_name(out)
-        check_outputs(Path(out), inputs=[path])
+        check_outputs(bands_file(out), inputs=[path])
     try:
         cell = as_cell(path)
         system = formula_of(cell)

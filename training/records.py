@@ -83,7 +83,7 @@ def write_bands(path: str | Path, bands: Iterable[Band]) -> None:
         InputError: another ending, two bands of one name, a target that is NaN, negative or too
             high (:func:`training.bands.barrier`), or a file that cannot be written.
     """
-    path = check_name(path)
+    path = bands_file(path)
     records: dict[str, dict[str, Any]] = {}
     for band in bands:
         if band.name in records:
@@ -102,7 +102,7 @@ def write_bands(path: str | Path, bands: Iterable[Band]) -> None:
         partial.write_bytes(data)
 
 
-def check_name(path: str | Path) -> Path:
+def bands_file(path: str | Path) -> Path:
     """The path of a file that bands can be written to.
 
     Raises:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise, product
+from itertools import pairwise
 from os.path import isfile
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from linegraph.errors import InputError
 from linegraph.reading import as_cell
 from linegraph.safe_reading import read_bytes
 from linegraph.structure import Cell
+from linegraph.unwrapping import shortest_ways
 
 from .bands import IMAGES, OVERLAP, Band, check_band
 from .jsonfile import check_name
@@ -44,8 +45,6 @@ SECOND = 0.5
 
 #: Formats of ASE by ending.
 _FORMATS = {".traj": "traj", ".extxyz": "extxyz", ".xyz": "extxyz"}
-
-_SHIFTS = np.array(list(product((-1.0, 0.0, 1.0), repeat=3)))
 
 
 def is_trajectory(path: Path) -> bool:
@@ -176,7 +175,8 @@ def band_of_images(images: Sequence[tuple[str, Cell]]) -> Cell:
     for name, cell in images[1:]:
         _check_alike(names[0], cells[0], name, cell)
     first = cells[0]
-    steps = [_shortest(b.frac - a.frac, first) for a, b in pairwise(cells)]
+    apart = [b.frac - a.frac for a, b in pairwise(cells)]
+    steps = [step + shortest_ways(step, first.lattice) for step in apart]
     ion = _farthest(np.sum(steps, axis=0) @ first.lattice, first)
     # What has been added up is not wrapped, whatever the coordinates of the images are.
     path = first.frac[ion] + np.cumsum([np.zeros(3), *(step[ion] for step in steps)], axis=0)
@@ -214,14 +214,6 @@ def _check_alike(first_name: str, first: Cell, name: str, cell: Cell) -> None:
             "all images need the same cell",
             field="lattice",
         )
-
-
-def _shortest(steps: NDArray[np.float64], cell: Cell) -> NDArray[np.float64]:
-    """Steps ``[N, 3]`` (fractional) to the nearest periodic image of where they lead."""
-    ways = (steps - np.rint(steps))[:, None] + _SHIFTS
-    nearest = np.linalg.norm(ways @ cell.lattice, axis=2).argmin(axis=1)
-    found: NDArray[np.float64] = ways[np.arange(len(ways)), nearest]
-    return found
 
 
 def _farthest(moves: NDArray[np.float64], cell: Cell) -> int:

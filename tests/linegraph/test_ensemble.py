@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from linegraph.structure import Cell
 from linegraph.weights import load_weights, save_weights
 from tests.bands import rock_salt_band
 from tests.errors import message_of
+from tests.threads import in_threads
 
 CONFIG = {"hidden": 8, "alignn_layers": 1, "conv_layers": 1, "embedding": 6, "head": 4}
 SETTINGS: dict[str, Any] = {"canonical": False, "max_neighbors": 6}
@@ -179,13 +178,7 @@ def test_threads_share_an_ensemble(ensemble: Ensemble) -> None:
     """A member hands its vectors to the thread that asked it, and to no other."""
     bands = [*NEW, *KNOWN]
     alone = [ensemble.predict([band]) for band in bands]
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        with ThreadPoolExecutor(4) as threads:
-            found = list(threads.map(lambda i: ensemble.predict([bands[i % 15]]), range(60)))
-    finally:
-        sys.setswitchinterval(interval)
+    found = in_threads(lambda i: ensemble.predict([bands[i % 15]]), 60)
     assert found == [alone[i % 15] for i in range(60)]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from linegraph.reading import as_cell
 from linegraph.structure import MAX_Z
 
 from .. import crystals
+from ..threads import in_threads
 
 pytest.importorskip("pymatgen", reason="structures of pymatgen")
 pytest.importorskip("ase", reason="structures of ASE")
@@ -319,13 +319,7 @@ def test_poscar_without_elements_is_refused_in_every_thread(tmp_path: Path) -> N
         except InputError:
             return None
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        with ThreadPoolExecutor(4) as threads:
-            found = list(threads.map(read, range(450)))
-    finally:
-        sys.setswitchinterval(interval)
+    found = in_threads(read, 450)
     assert found == [[3, 17], None, [11, 9]] * 150
 
 
@@ -344,13 +338,7 @@ def test_what_looks_for_hops_leaves_warnings_as_they_are(tmp_path: Path) -> None
             return None
 
     before = list(warnings.filters)
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        with ThreadPoolExecutor(4) as threads:
-            found = list(threads.map(work, range(300)))
-    finally:
-        sys.setswitchinterval(interval)
+    found = in_threads(work, 300)
     assert found == [None] * 300
     assert list(warnings.filters) == before
 
