@@ -12,6 +12,7 @@ from .crystal import SHELL_TOL, crystal_graph, distinct_bonds, graph_of
 from .ends import Ends, as_ends
 from .errors import InputError
 from .graph import CrystalGraph
+from .image_order import check_order
 from .images import IMAGES
 from .neighbors import shell_neighbors
 from .path_graph import path_graph
@@ -66,8 +67,10 @@ def views(
 
     Raises:
         ValueError: unknown view.
-        InputError: unusable structure, fewer than five atoms, images of different elements, ends
-            that do not belong together, or a view of the path where only the ends are given.
+        InputError: unusable structure, fewer than five atoms, images of different elements or, for
+            the view ``"path"``, in another order than that of the path
+            (:func:`linegraph.image_order.check_order`); ends that do not belong together, or a view
+            of the path where only the ends are given.
     """
     given = as_ends(band) if isinstance(band, Ends) else as_cell(band)
     settings: dict[str, Any] = {
@@ -97,6 +100,7 @@ def _path(cell: Cell, dtype: torch.dtype | None, lattice_decimals: int | None) -
     """The graph of the path, with what it takes to be judged by trees."""
     from .band_features import band_features
 
+    check_order(cell)
     graph = path_graph(cell, lattice_decimals=lattice_decimals, dtype=dtype)
     features = torch.from_numpy(band_features(unwrapped(cell)))
     graph["features"] = features.to(graph["pos"].dtype)[None]

@@ -9,6 +9,7 @@ import numpy as np
 from linegraph.elements import SYMBOLS
 from linegraph.ends import Ends, as_ends
 from linegraph.errors import InputError
+from linegraph.image_order import check_order
 from linegraph.overlap import closest_pair
 from linegraph.paths import IMAGES
 from linegraph.potential import checked_barrier
@@ -65,9 +66,9 @@ def check_band(cell: Cell) -> None:
     """Refuse a structure that cannot be a band.
 
     Raises:
-        InputError: fewer than five atoms, images of different elements, or two atoms on one site.
-            The images 1 to 3 may lie on an atom of the host: paths are interpolated, and some
-            published ones run right through an atom.
+        InputError: fewer than five atoms, images of different elements, two atoms on one site, or
+            images in another order than that of the path. The images 1 to 3 may lie on an atom of
+            the host: paths are interpolated, and some published ones run right through an atom.
     """
     if len(cell) < IMAGES:
         raise InputError(
@@ -81,6 +82,7 @@ def check_band(cell: Cell) -> None:
     atoms = list(range(len(cell)))
     check_sites(cell, atoms[:IMAGES])
     check_sites(cell, [0, *atoms[IMAGES - 1 :]])
+    check_order(cell)
 
 
 def check_ends(ends: Ends[Cell]) -> None:

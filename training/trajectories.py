@@ -31,6 +31,7 @@ from linegraph.structure import Cell
 from linegraph.unwrapping import shortest_ways
 
 from .bands import IMAGES, OVERLAP, Band, check_band
+from .exchanged import check_same_order
 from .jsonfile import check_name
 from .records import system_of
 
@@ -164,16 +165,18 @@ def band_of_images(images: Sequence[tuple[str, Cell]]) -> Cell:
         first image in its order, on its lattice.
 
     Raises:
-        InputError: fewer than three images; images of other atoms or another cell; no atom that
-            moves (:data:`MIN_HOP`) or two (:data:`SECOND`); a path that comes back to its start,
-            as where a trajectory holds several bands; or anything
-            :func:`training.bands.check_band` refuses. The message does not name the file.
+        InputError: fewer than three images; images of other atoms, in another order
+            (:func:`training.exchanged.check_same_order`) or of another cell; no atom that moves
+            (:data:`MIN_HOP`) or two (:data:`SECOND`); a path that comes back to its start, as where
+            a trajectory holds several bands; or anything :func:`training.bands.check_band` refuses.
+            The message does not name the file.
     """
     if len(images) < 3:
         raise InputError(f"a path has 3 images or more, found {len(images)}")
     names, cells = [name for name, _ in images], [cell for _, cell in images]
     for name, cell in images[1:]:
         _check_alike(names[0], cells[0], name, cell)
+    check_same_order(images)
     first = cells[0]
     apart = [b.frac - a.frac for a, b in pairwise(cells)]
     steps = [step + shortest_ways(step, first.lattice) for step in apart]

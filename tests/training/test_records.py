@@ -144,6 +144,14 @@ def move(atom: int, to: list[Any]) -> Change:
     return lambda record: record["atoms"]["coords"].__setitem__(atom, to)
 
 
+def swap_images(i: int, j: int) -> Change:
+    def change(record: dict[str, Any]) -> None:
+        coords = record["atoms"]["coords"]
+        coords[i], coords[j] = coords[j], coords[i]
+
+    return change
+
+
 def keep(atoms: int) -> Change:
     def change(record: dict[str, Any]) -> None:
         record["atoms"]["coords"] = record["atoms"]["coords"][:atoms]
@@ -238,6 +246,11 @@ BAD: dict[str, tuple[Change, str, str]] = {
     "target bool": (set_("target", True), "target", "expected a number, got true"),
     "target text": (set_("target", "0.5"), "target", 'expected a number, got "0.5"'),
     "target list": (set_("target", [0.5]), "target", "expected a number, got a list"),
+    "images in another order": (
+        swap_images(1, 2),
+        "atoms.coords",
+        "Å in the order 0, 2, 1, 3, 4",
+    ),
     "class a number": (set_("class", 5), "class", "expected text"),
     "system a number": (set_("system", 5), "system", "expected text"),
     "host atoms on one site": (move(6, [0.0, 0.0, 0.0]), "atoms.coords", "atoms 5 and 6"),

@@ -99,6 +99,33 @@ def test_the_shortest_way_holds_in_a_skew_cell() -> None:
     assert np.linalg.norm(made.cart[4] - made.cart[0]) == pytest.approx(1.1 * shortest)
 
 
+@pytest.mark.parametrize("image", [0, 2, 4])
+@pytest.mark.parametrize("atoms", [(ION, 0), (1, 2), (7, 8)])
+def test_an_image_in_another_order_is_named(image: int, atoms: tuple[int, int]) -> None:
+    """The ion and another, two others, and two of the anions."""
+    images = images_of(rock_salt_band(), wrap=True)
+    i, j = atoms
+    assert images[0].numbers[i] == images[0].numbers[j]
+    images[image].frac[[i, j]] = images[image].frac[[j, i]]
+    with pytest.raises(InputError) as caught:
+        band_of_images(named(images))
+    before = max(0, image - 1)
+    element = "O" if i > ION else "Li"
+    assert str(caught.value) == (
+        f"field coords: image {before} and image {before + 1} have their atoms of {element} in "
+        f"another order (atoms {min(atoms)}, {max(atoms)} change places); all images need the same "
+        "order"
+    )
+
+
+def test_ions_that_push_one_another_are_in_order() -> None:
+    """Two ions in a row, each going on to where the next one was, in three large steps."""
+    places = [[[0, 0, 0], [2, 0, 0]], [[1, 0, 0], [3, 0, 0]], [[2, 0, 0], [4, 0, 0]]]
+    cells = [Cell(10 * np.eye(3), np.array([*ions, [5, 5, 5]]) / 10, [3, 3, 8]) for ions in places]
+    with pytest.raises(InputError, match="which ion migrates"):
+        band_of_images(named(cells))
+
+
 def test_two_atoms_that_move_are_both_named() -> None:
     images = images_of(rock_salt_band())
     for number, image in enumerate(images):

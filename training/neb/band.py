@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 from linegraph.ends import Ends
 from linegraph.errors import InputError
 from linegraph.structure import Cell
+from linegraph.unwrapping import shortest_ways, unwrapped
 from training.bands import IMAGES, Band
 
 FloatArray = NDArray[np.float64]
@@ -79,7 +78,7 @@ def path_of(band: Band, images: int = IMAGES) -> Path:
     if isinstance(band.cell, Ends):
         return _of_ends(band.cell, way)
     cell = band.cell
-    ion = _unwrapped(cell.cart[:IMAGES], cell.lattice)
+    ion = unwrapped(cell).cart[:IMAGES]
     if images != IMAGES:
         given = np.linspace(0.0, 1.0, IMAGES)
         ion = np.stack([np.interp(way, given, ion[:, axis]) for axis in range(3)], axis=1)
@@ -119,21 +118,15 @@ def _paired(initial: Cell, final: Cell) -> NDArray[np.int64]:
 
     if sorted(initial.numbers) != sorted(final.numbers) or initial.numbers[0] != final.numbers[0]:
         raise InputError("the two ends are not made of the same atoms", field="final.elements")
-    apart = initial.frac[1:, None] - final.frac[None, 1:]
-    apart = np.linalg.norm((apart - np.rint(apart)) @ initial.lattice, axis=2)
+    steps = ((final.frac[None, 1:] @ initial.lattice) - initial.cart[1:, None]).reshape(-1, 3)
+    apart = np.linalg.norm(_short(steps, initial.lattice), axis=1)
     other = initial.numbers[1:, None] != final.numbers[None, 1:]
-    _, columns = linear_sum_assignment(np.where(other, 1e6, apart))
+    _, columns = linear_sum_assignment(np.where(other, 1e6, apart.reshape(other.shape)))
     return np.concatenate([[0], columns + 1])
-
-
-def _unwrapped(places: FloatArray, lattice: FloatArray) -> FloatArray:
-    """Positions ``[n, 3]`` in a row, each at its periodic image nearest to the one before."""
-    steps = _short(np.diff(places, axis=0), lattice)
-    return np.concatenate([places[:1], places[0] + np.cumsum(steps, axis=0)])
 
 
 def _short(vectors: FloatArray, lattice: FloatArray) -> FloatArray:
     """The shortest of all periodic images of each vector ``[n, 3]``."""
-    geometry: Any = import_module("ase.geometry")
-    short: FloatArray = geometry.find_mic(vectors, lattice, pbc=True)[0]
+    steps = vectors @ np.linalg.inv(lattice)
+    short: FloatArray = (steps + shortest_ways(steps, lattice)) @ lattice
     return short
