@@ -1,15 +1,13 @@
 """Where a further ion would fit into a crystal: the empty sites that a finder proposes.
 
-The site of an ion is a hole between counter-ions: a node of their Voronoi tessellation, which is
-that of ``pymatgen-analysis-defects``. What is left of its nodes, and on which of them symmetry
-makes one site, is found here.
+The site of an ion is a hole between counter-ions (:mod:`linegraph.holes`). In which of them it has
+room, and which of them symmetry makes one site, is found here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -24,17 +22,11 @@ from .sites import SAME_PLACE, orbit_of, places_given
 from .structure import Cell
 from .surroundings import SEPARATE, Shell, Surroundings
 
-#: Atoms of a primitive cell without the ion; the time of the finder grows with their square.
+#: Atoms of a primitive cell without the ion; what symmetry makes of it takes time.
 LARGEST = 200
-
-#: Å; nodes nearer to each other are of one hole that is no regular polyhedron.
-_ONE_HOLE = 0.75
 
 #: So many kinds are named one by one, the rest is counted.
 _NAMED = 10
-
-#: Å; a cell thinner than this is tessellated with the second next ones, too.
-_THIN = 4.0
 
 
 @dataclass(frozen=True)
@@ -80,9 +72,8 @@ def find_empty_sites(
 ) -> list[EmptySite]:
     """Find the empty sites that an ion may hop over, one of each kind that symmetry makes.
 
-    Candidates are the nodes of the Voronoi tessellation of the counter-ions
-    (:class:`linegraph.surroundings.Surroundings`), those of one hole taken together. A site is kept
-    if it
+    Candidates are the holes between the counter-ions
+    (:class:`linegraph.surroundings.Surroundings`). A site is kept if it
 
     - is 0.75 to 1.5 times the sum of the ionic radii from its nearest counter-ion;
     - is 0.95 times that distance or more from the nearest other ion of its own sign, and 1.1 times
@@ -102,10 +93,9 @@ def find_empty_sites(
         ``empty_sites`` for :func:`linegraph.hops.hops`.
 
     Raises:
-        InputError: ``pymatgen-analysis-defects`` is missing, an unusable structure or ion, or a
-            primitive cell of more than :data:`LARGEST` atoms besides the ion.
+        InputError: an unusable structure or ion, or a primitive cell of more than :data:`LARGEST`
+            atoms besides the ion.
     """
-    finder = load_finder()
     cell = as_cell(structure)
     ion = mobile_ion(cell) if ion is None else ion
     if ion not in Z_OF:
@@ -126,10 +116,9 @@ def find_empty_sites(
     for place in given @ crystal.periods:
         if not _near(place, taken, around, SAME_PLACE):
             taken, kinds = np.concatenate([taken, orbit_of(place, crystal)]), kinds + 1
-    settled = [_settled(place, crystal, around) for place in _holes(finder, around)]
-    roomy = [(around.room(place), place) for place in settled]
+    settled = [_settled(place, crystal, around) for place in around.holes()]
     found = []
-    for _, place in sorted((one for one in roomy if one[0] >= 1), key=lambda one: -one[0]):
+    for place in _by_room(settled, around):
         orbit = orbit_of(place, crystal)
         # One of the orbit is enough: the others have the same around them.
         if _near(place, np.concatenate([taken, orbit[1:]]), around, SEPARATE):
@@ -139,21 +128,6 @@ def find_empty_sites(
         name, shells = f"empty{kinds}", around.shells(place)
         found.append(EmptySite(name, _simplest(copies), len(copies), shells))
     return found
-
-
-def load_finder() -> Any:
-    """The module that has the finder.
-
-    Raises:
-        InputError: it is missing.
-    """
-    try:
-        return import_module("pymatgen.analysis.defects.utils")
-    except ImportError:
-        raise InputError(
-            "finding them needs pymatgen-analysis-defects: pip install 'linegraph[paths]'",
-            field="empty_sites",
-        ) from None
 
 
 def with_found(
@@ -186,27 +160,18 @@ def empty_sites_in_words(found: Sequence[EmptySite]) -> list[str]:
     return ["empty sites found, fractional:", *(f"  {site}" for site in found[:_NAMED]), *more]
 
 
-def _holes(finder: Any, around: Surroundings) -> NDArray[np.float64]:
-    """Fractional coordinates ``[K, 3]`` of the holes between counter-ions."""
-    # Compact: of a steep cell the nearest images would not be among those that are looked at.
-    host = around.without_ion().get_reduced_structure("LLL")
-    # The finder leaves out atoms that are given outside of the cell.
-    host.translate_sites(range(len(host)), [0, 0, 0], to_unit_cell=True)
-    thickness = 1 / np.linalg.norm(host.lattice.inv_matrix, axis=0)
-    nodes = finder.TopographyAnalyzer(
-        host,
-        sorted(around.counter),
-        [],
-        max_cell_range=2 if thickness.min() < _THIN else 1,
-        check_volume=False,
-    ).vnodes
-    if not nodes:
-        return np.zeros((0, 3))
-    frac = finder.cluster_nodes([node.frac_coords for node in nodes], host.lattice, _ONE_HOLE)
-    holes: NDArray[np.float64] = around.lattice.get_fractional_coords(
-        host.lattice.get_cartesian_coords(frac)
-    )
-    return holes
+def _by_room(
+    places: Sequence[NDArray[np.float64]], around: Surroundings
+) -> list[NDArray[np.float64]]:
+    """Those places that have room for the ion, with most room first."""
+    rooms = [around.room(place) for place in places]
+    order = [
+        # Rounded, and the surroundings after it: two kinds with as much room have an order, too.
+        (-round(room, 4), [(round(s.distance, 2), *s[:2]) for s in around.shells(place)], number)
+        for number, (room, place) in enumerate(zip(rooms, places, strict=True))
+        if room >= 1
+    ]
+    return [places[number] for *_, number in sorted(order)]
 
 
 def _settled(

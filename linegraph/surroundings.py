@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .elements import SYMBOLS
+from .holes import holes
 from .structure import Cell
 from .warned import warnings_as
 
@@ -70,12 +71,16 @@ class Surroundings:
             self.counter = self._counter_ions()
             self._contact = {symbol: _contact(ion, symbol) for symbol in self.counter}
 
-    def without_ion(self) -> Any:
-        """The crystal without the ion, a pymatgen ``Structure``."""
-        from pymatgen.core import Structure
+    def holes(self) -> NDArray[np.float64]:
+        """Fractional coordinates ``[K, 3]`` of the holes between counter-ions, of any use or not.
 
-        host = self._symbols != self._ion
-        return Structure(self.lattice, self._symbols[host].tolist(), self._frac[host])
+        Those that are nearer to the middle of nothing are left out (:meth:`room`).
+        """
+        counter = np.isin(self._symbols, list(self.counter))
+        if not counter.any():
+            return np.zeros((0, 3))
+        widest = _WIDE * max(self._contact.values())
+        return holes(self.lattice.matrix, self._frac[counter], widest)
 
     def room(self, place: NDArray[np.float64]) -> float:
         """How far the atoms are from a place ``[3]`` in terms of how far they have to be.

@@ -175,7 +175,7 @@ def options(*names: str) -> Any:
         "find_empty_sites": click.option(
             "--find-empty-sites",
             is_flag=True,
-            help="Look for vacant sites (needs pymatgen-analysis-defects).",
+            help="Look for vacant sites.",
         ),
         "min_width": click.option(
             "--min-width", type=float, default=8.0, help="Least distance of periodic images, Å."

@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 
 from linegraph.barrier import Barrier
 from linegraph.devices import usable_device
-from linegraph.empty_sites import load_finder
 from linegraph.errors import InputError
 from linegraph.predicted import Prediction, barrier_as_dict
 from linegraph.prediction import (
@@ -126,10 +125,8 @@ def predict_files(
         For each file in turn what was predicted, or what is wrong with it, naming the file.
 
     Raises:
-        InputError: unusable weights, device or table, or the finder of empty sites is missing.
+        InputError: unusable weights, device or table.
     """
-    if find_empty_sites:
-        load_finder()
     ensemble, device = usable_weights(weights), usable_device(device)
     table = neb if isinstance(neb, NebTable) else given_table(neb, neb_column)
     if table is not None:

@@ -45,7 +45,6 @@ def test_longer_hops_empty_sites_and_bent_paths(crystal: Path) -> None:
 
 
 def test_empty_sites_are_found(crystal: Path, tmp_path: Path) -> None:
-    pytest.importorskip("pymatgen.analysis.defects")
     none = linegraph("hops", crystal, "--max-length", 3, "--find-empty-sites").output
     assert "no empty site is found that has room for the ion" in none
     assert len(rows(none)) == 1

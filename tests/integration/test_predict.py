@@ -243,7 +243,6 @@ def test_what_a_file_is_said_to_hold(files: Path, weights: Path, tmp_path: Path)
 
 
 def test_empty_sites_are_found(files: Path, weights: Path, tmp_path: Path) -> None:
-    pytest.importorskip("pymatgen.analysis.defects")
     structure("LiCoO2").to(filename=str(tmp_path / "LiCoO2.cif"))
     words = ["predict", tmp_path / "LiCoO2.cif", "--weights", weights, "--max-length", 1.8]
     told = linegraph(*words, "--find-empty-sites", "--json", tmp_path / "out.json").stdout

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,6 @@ from numpy.typing import NDArray
 
 pytest.importorskip("spglib")
 pytest.importorskip("pymatgen")
-pytest.importorskip("pymatgen.analysis.defects")
 
 from pymatgen.core import Lattice, Structure
 
@@ -135,9 +132,8 @@ def test_the_second_lithium_site_of_nasicon() -> None:
     cell = cell_of("LiTi2(PO4)3")
     found = find_empty_sites(cell)
     places = {site.multiplicity: site for site in found if site.multiplicity == 18}
-    x, _, z = places[18].frac
-    assert z == pytest.approx(1 / 12, abs=1e-3)
-    assert 0.3 < x < 0.4
+    assert places[18].frac[2] == pytest.approx(1 / 12, abs=1e-3)
+    assert around(places[18])["O"] == (6, 2.32)
 
 
 def test_a_host_before_the_lithium_is_in() -> None:
@@ -334,7 +330,38 @@ def test_what_cannot_be_used(make: Any, options: dict[str, Any], message: str) -
         find_empty_sites(make(), **options)
 
 
-def test_without_the_finder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pymatgen.analysis.defects.utils", None)
-    with pytest.raises(InputError, match=r"pip install 'linegraph\[paths\]'"):
-        find_empty_sites(Path("not read before that.cif"))
+#: Crystals that do not exist: edges of the cell and gamma, and a position each of Li, O and P.
+RANDOM = {
+    "P422": (
+        (5.65, 5.65, 4.68, 90),
+        ((1.0, 0.75, 0.5), (0.04, 0.295, 0.212), (0.625, 0.75, 0.375)),
+    ),
+    "P6_4": (
+        (7.69, 7.69, 6.57, 120),
+        ((0.125, 0.625, 0.625), (1.0, 0.375, 0.75), (0.75, 0.375, 0.75)),
+    ),
+    "P3_112": (
+        (6.01, 6.01, 7.55, 120),
+        ((0.75, 0.625, 0.875), (0.625, 0.125, 0.25), (0.0, 0.875, 0.25)),
+    ),
+}
+
+
+@pytest.mark.parametrize("group", RANDOM)
+def test_the_same_sites_wherever_the_origin_is(group: str) -> None:
+    (*edges, gamma), positions = RANDOM[group]
+    lattice = Lattice.from_parameters(*edges, 90, 90, gamma)
+    made = as_cell(Structure.from_spacegroup(group, lattice, ["Li", "O", "P"], positions))
+    plain = [(site.multiplicity, around(site)) for site in find_empty_sites(made, "Li")]
+    assert plain
+    rng = np.random.default_rng(1)
+    for shift in rng.random((5, 3)):
+        moved = Cell(made.lattice, (made.frac + shift) % 1, made.numbers)
+        found = find_empty_sites(moved, "Li")
+        assert [site.multiplicity for site in found] == [many for many, _ in plain]
+        for site, (_, shells) in zip(found, plain, strict=True):
+            ours = around(site)
+            assert {one: n for one, (n, _) in ours.items()} == {
+                one: n for one, (n, _) in shells.items()
+            }
+            assert all(abs(ours[one][1] - shells[one][1]) < 0.011 for one in shells)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("pymatgen.analysis.defects")
 
 from linegraph import InputError
 from linegraph.prediction import predict
@@ -64,18 +61,6 @@ def test_files(crystals: Path) -> None:
     assert isinstance(good, CrystalFile)
     assert len(good.prediction.empty_sites or ()) == 1
     assert isinstance(bad, InputError)
-
-
-def test_a_missing_finder_is_told_at_once(
-    crystals: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "pymatgen.analysis.defects.utils", None)
-    with pytest.raises(InputError, match="pymatgen-analysis-defects"):
-        next(predict_files(["none.cif"], ByLength(), find_empty_sites=True))
-    run = tmp_path / "run"
-    with pytest.raises(InputError, match="pymatgen-analysis-defects"):
-        screen(run, crystals, weights=weights, find_empty_sites=True, workers=1)
-    assert not run.exists()
 
 
 def test_a_screening(crystals: Path, weights: Path, tmp_path: Path) -> None:

@@ -59,7 +59,6 @@ def test_the_crystal_is_not_written_over(tmp_path: Path) -> None:
 
 
 def test_hops_over_sites_that_are_found(tmp_path: Path) -> None:
-    pytest.importorskip("pymatgen.analysis.defects")
     spinel = tmp_path / "spinel.cif"
     structure("LiMn2O4").to(str(spinel))
     found, sites = find_hops(spinel, find_empty_sites=True, max_length=2.0)
@@ -76,7 +75,6 @@ def test_hops_over_sites_that_are_found(tmp_path: Path) -> None:
 
 
 def test_no_site_at_all(tmp_path: Path) -> None:
-    pytest.importorskip("pymatgen.analysis.defects")
     metal = tmp_path / "metal.cif"
     Structure(Lattice.cubic(2.87), ["Fe", "Fe"], [[0] * 3, [0.5] * 3]).to(str(metal))
     with pytest.raises(InputError, match=r"metal\.cif, field ion: .* no Li .* nor an empty site"):

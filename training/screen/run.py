@@ -12,7 +12,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from linegraph.empty_sites import load_finder
 from linegraph.ensemble_file import DEFAULT, load_ensemble
 from linegraph.errors import InputError
 from linegraph.prediction import LEVEL, THRESHOLD, predict_bands
@@ -28,7 +27,7 @@ from .store import STRUCTURES, Failure, Store, sha256_of, unusable
 from .worker import STAGES, Job, Settings
 
 #: Distributions, besides those of every run, whose versions are noted.
-PACKAGES = ("spglib", "ase", "joblib", "pymatgen-analysis-defects")
+PACKAGES = ("spglib", "ase", "joblib")
 
 #: Structures a worker is given at a time: so many at most are between two moves of the bar.
 _CHUNK = 8
@@ -197,8 +196,6 @@ def _check(settings: Settings, weights: Path, device: str) -> None:
     for name, value in (("max_length", settings.max_length), ("min_width", settings.min_width)):
         if value is not None and not value > 0:
             raise InputError(f"expected more than 0 Å, got {value}", field=name)
-    if settings.find_empty_sites:
-        load_finder()
     ensemble = load_ensemble(weights)
     predict_bands(
         [], weights=ensemble, level=settings.level, threshold=settings.threshold, device=device

@@ -1,0 +1,60 @@
+"""Holes where they are known, and nodes beside a search by brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from linegraph.holes import holes, nodes
+
+FACES = np.array([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
+
+
+def sorted_rows(frac: np.ndarray) -> list[tuple[float, ...]]:
+    return sorted(tuple(row) for row in np.mod(np.round(frac, 6), 1.0).tolist())
+
+
+@pytest.mark.parametrize("origin", [(0, 0, 0), (0.5, 0.25, 0.75), (0.123, 0.456, 0.789)])
+@pytest.mark.parametrize("shear", [(0, 0), (1, 0), (-3, 2)])
+def test_the_holes_of_a_face_centred_crystal(
+    origin: tuple[float, ...], shear: tuple[int, int]
+) -> None:
+    """Four octahedra and eight tetrahedra, each once, in any basis and wherever the origin is."""
+    rows = np.array([[1, 0, 0], [shear[0], 1, 0], [0, shear[1], 1]])
+    frac = (FACES + origin) @ np.linalg.inv(rows)
+    found = holes(rows @ (4.0 * np.eye(3)), frac, 5.0) @ rows - origin
+    octahedra = FACES + [0.5, 0.5, 0.5]
+    tetrahedra = np.array([[x, y, z] for x in (1, 3) for y in (1, 3) for z in (1, 3)]) / 4
+    assert sorted_rows(found) == sorted_rows(np.concatenate([octahedra, tetrahedra]))
+
+
+def test_no_holes_that_are_too_wide() -> None:
+    # Octahedra are 2 Å from their corners, tetrahedra 1.73 Å.
+    assert len(holes(4.0 * np.eye(3), FACES, 1.9)) == 8
+    assert len(holes(4.0 * np.eye(3), FACES, 1.7)) == 0
+    assert len(holes(20.0 * np.eye(3), np.zeros((1, 3)), 5.0)) == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_nodes_are_as_far_from_four_points_as_from_any(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    lattice = 5 * np.eye(3) + rng.normal(0, 1, (3, 3))
+    frac = rng.random((6, 3))
+    places, volumes = nodes(lattice, frac, 12.0)
+    # What the points of all nodes span is the whole cell, but for what is flat.
+    assert volumes.sum() == pytest.approx(abs(np.linalg.det(lattice)), rel=1e-3)
+    shifts = np.stack(np.meshgrid(*[np.arange(-3, 4)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    images = (frac[:, None] + shifts).reshape(-1, 3) @ lattice
+    apart = np.sort(np.linalg.norm(places[:, None] @ lattice - images, axis=2), axis=1)
+    np.testing.assert_allclose(apart[:, 3], apart[:, 0], atol=1e-6)
+
+
+def test_an_irregular_hole_has_one_middle() -> None:
+    """An octahedron with corners a little off: its nodes lie apart, and make one hole."""
+    rng = np.random.default_rng(3)
+    frac = FACES + rng.normal(0, 0.01, FACES.shape)
+    places, _ = nodes(4.0 * np.eye(3), frac, 5.0)
+    found = holes(4.0 * np.eye(3), frac, 5.0)
+    assert len(places) > len(found) == 12
+    middle = found - FACES[:1] - 0.5
+    assert np.linalg.norm((middle - np.rint(middle)) * 4, axis=1).min() < 0.15
