@@ -8,11 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cif_amounts import check_listed, check_made, check_unsaid
+import numpy as np
+from numpy.typing import NDArray
+
+from .cif_amounts import check_listed, check_made, check_unsaid, has_units
 from .cif_sites import Data, column, elements_of, places_of, plain_symbols
 from .cif_symmetry import is_identity, operations_of
 from .errors import InputError
+from .overlap import closest_pair
+from .primitive_cell import TOO_NEAR
 from .safe_reading import inflated, read_bytes
+from .special_positions import settled
 from .structure import Cell
 from .warned import warnings_as
 
@@ -60,14 +66,16 @@ def read_cif(path: Path) -> Cell:
     """
     with _as_cif():
         found = _read(path)
-        return _by_symmetry(found) if found.listed is None else found.listed
+        return _made(found) if found.listed is None else found.listed
 
 
 @dataclass(frozen=True)
 class _Found:
     data: Data
+    lattice: NDArray[np.float64]
+    frac: list[tuple[float, ...]]
     sites: list[int]
-    operations: list[str]
+    settings: list[list[str]]  # of the operations; more than one where it is not said which
     listed: Cell | None  # unless symmetry makes more atoms
 
 
@@ -79,35 +87,65 @@ def _read(path: Path) -> _Found:
     lattice = CifParser.from_str("data_x\n_x 1\n").get_lattice(CifBlock(data, [], "x"))
     if lattice is None:
         raise InputError("has no cell lengths and angles", field="lattice")
-    operations = operations_of(data, lattice.matrix)
-    if operations is None:
+    settings = operations_of(data, lattice.matrix)
+    if not settings:
         check_unsaid(data, sites)
-    elif not is_identity(operations):
-        return _Found(data, sites, operations, None)
+    elif len(settings) > 1 or not is_identity(settings[0]):
+        return _Found(data, lattice.matrix, frac, sites, settings, None)
     cell = Cell(lattice.matrix, frac, sites)
     check_listed(data, sites)
-    return _Found(data, sites, ["x, y, z"], cell)
+    return _Found(data, lattice.matrix, frac, sites, [], cell)
 
 
-def _by_symmetry(found: _Found) -> Cell:
+def _made(found: _Found) -> Cell:
+    """The atoms that symmetry makes, in the only setting in which they are as the file says."""
+    made, problems = [], []
+    for operations in found.settings:
+        try:
+            cell = _by_symmetry(found, operations)
+            check_made(found.data, found.sites, cell.numbers.tolist())
+            made.append(cell)
+        except InputError as error:
+            problems.append(error)
+    if not made:
+        raise problems[0]
+    if len(made) > 1:
+        units = [cell for cell in made if has_units(found.data, cell.numbers.tolist())]
+        made = [cell for cell in units or made if closest_pair(cell, TOO_NEAR) is None] or made
+    if len(made) > 1:
+        raise InputError(
+            f"names a space group and lists no operations; in {len(made)} of the group's settings "
+            "(origins, or axes) there are such atoms: list the operations, or say which it is "
+            "(F d -3 m :2)"
+        )
+    return made[0]
+
+
+def _by_symmetry(found: _Found, operations: list[str]) -> Cell:
+    from pymatgen.core.operations import SymmOp
     from pymatgen.io.cif import CifParser
 
     # All that pymatgen could misread, or read otherwise than it was read here, is left out.
     data, lines = found.data, ["data_x"]
     lines += [f"{name} '{column(data, name)[0]}'" for name in _LATTICE if column(data, name)]
-    lines += _loop({"_symmetry_equiv_pos_as_xyz": found.operations})
+    lines += _loop({"_symmetry_equiv_pos_as_xyz": operations})
     charges = {name: column(data, name) for name in _CHARGES}
     if len({len(values) for values in charges.values()} - {0}) == 1 and all(charges.values()):
         lines += _loop(charges)
-    places = {name: column(data, name) for name in (f"_atom_site_fract_{axis}" for axis in "xyz")}
+    # Thirds with three digits are not yet on an axis, where several atoms are one.
+    moves = [SymmOp.from_xyz_str(one) for one in operations]
+    frac = [
+        settled(place, np.array([move.operate(place) for move in moves]), found.lattice)
+        for place in np.array(found.frac)
+    ]
+    axes = zip("xyz", np.array(frac).T.tolist(), strict=True)
+    places = {f"_atom_site_fract_{axis}": list(map(repr, values)) for axis, values in axes}
     symbols = plain_symbols(data, found.sites)
     lines += _loop({"_atom_site_label": symbols, "_atom_site_type_symbol": symbols, **places})
     parser = CifParser.from_str("\n".join(lines))
     structure = parser.parse_structures(primitive=False, on_error="raise")[0]
     numbers = [site.specie.Z for site in structure]
-    cell = Cell(structure.lattice.matrix, structure.frac_coords, numbers)
-    check_made(data, found.sites, numbers)
-    return cell
+    return Cell(structure.lattice.matrix, structure.frac_coords, numbers)
 
 
 def _loop(columns: dict[str, list[str]]) -> list[str]:

@@ -46,8 +46,7 @@ def check_unsaid(data: Data, numbers: Sequence[int]) -> None:
             "lists no symmetry operations, but gives its sites multiplicities above 1, so that "
             "atoms are missing"
         )
-    given = column(data, "_cell_formula_units_Z")
-    units = int(given[0]) if given and re.fullmatch("[1-9][0-9]{0,5}", given[0]) else 1
+    units = _units(data) or 1
     if all(len(atoms) % units for atoms in _countings(numbers)):
         raise InputError(
             f"lists no symmetry operations, and its {len(numbers)} sites cannot be {units} "
@@ -87,6 +86,19 @@ def check_made(data: Data, sites: Sequence[int], numbers: Sequence[int]) -> None
         "does it list or name the right operations?",
         field="elements",
     )
+
+
+def has_units(data: Data, numbers: Sequence[int]) -> bool:
+    """Whether atoms are as many formula units as the file says, with a formula of whole numbers."""
+    formula, units = _formula(data), _units(data)
+    if formula is None or units is None:
+        return False
+    return len(numbers) == units * sum(amount for amount, _ in formula.values())
+
+
+def _units(data: Data) -> int | None:
+    given = column(data, "_cell_formula_units_Z")
+    return int(given[0]) if given and re.fullmatch("[1-9][0-9]{0,5}", given[0]) else None
 
 
 def _countings(numbers: Sequence[int]) -> list[Sequence[int]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .cif_sites import Data, column, is_said
 from .errors import InputError
-from .spacegroups import operations_by_hall, operations_by_name
+from .spacegroups import operations_by_hall, settings_by_name, settings_by_number
 
 #: The largest space groups have so many in their conventional cell.
 OPERATIONS = 192
@@ -26,18 +26,20 @@ _NAME = re.compile("_name_h[-_]m")
 _NUMBER = re.compile("_number$")
 
 
-def operations_of(data: Data, lattice: NDArray[np.float64]) -> list[str] | None:
-    """The operations on fractional coordinates, ``-x+1/2, -y, z+1/2``.
+def operations_of(data: Data, lattice: NDArray[np.float64]) -> list[list[str]]:
+    """The operations on fractional coordinates, ``-x+1/2, -y, z+1/2``, in each possible setting.
 
     As they are listed, else those of the Hall symbol, else those of the Hermann-Mauguin name or
-    the number of the space group. Of a magnetic structure they are those of its nuclei.
+    the number of the space group, which may be those of two origins. Of a magnetic structure they
+    are those of its nuclei.
 
     Args:
         data: the CIF.
         lattice: ``[3, 3]``, rows are the lattice vectors in Å.
 
     Returns:
-        None if the file says nothing of symmetry.
+        Several where only the group is named, and the name is that of several settings that fit the
+        cell; none if the file says nothing of symmetry.
 
     Raises:
         InputError: it says something from which no operations follow, or a group of another
@@ -47,32 +49,33 @@ def operations_of(data: Data, lattice: NDArray[np.float64]) -> list[str] | None:
     said = _said(data)
     listed = _listed(said)
     if listed:
-        return listed
+        return [listed]
     named = _named(data, said)
-    if named is not None and not _fit(named, lattice):
+    fitting = [operations for operations in named if _fit(operations, lattice)]
+    if named and not fitting:
         raise InputError(
             "names a space group and lists no operations; those of the group do not fit the cell"
         )
-    return named
+    return fitting
 
 
-def _named(data: Data, said: dict[str, list[str]]) -> list[str] | None:
+def _named(data: Data, said: dict[str, list[str]]) -> list[list[str]]:
     for values in (values for name, values in said.items() if _HALL.search(name)):
         if operations := operations_by_hall(values[0]):
-            return operations
-    # A number stands for several settings, of which a name is one.
-    names = [values[0] for name, values in said.items() if _NAME.search(name)]
-    found = _by_pymatgen(data, _NAME) if names else None
-    for name in names:
-        found = found or operations_by_name(name)
-    if found := found or _by_pymatgen(data, _NUMBER):
-        return found
+            return [operations]
+    # A number stands for more settings than a name.
+    for pattern, settings in ((_NAME, settings_by_name), (_NUMBER, settings_by_number)):
+        for values in (values for name, values in said.items() if pattern.search(name)):
+            if found := settings(values[0]):
+                return found
+        if operations := _by_pymatgen(data, pattern):
+            return [operations]
     for name, values in said.items():
         if values[0].lower() != "triclinic":
             raise InputError(
                 f"lists no symmetry operations, and none are known for {name} {values[0]!r}"
             )
-    return None
+    return []
 
 
 def is_identity(operations: list[str]) -> bool:
@@ -138,8 +141,8 @@ def _fit(operations: list[str], lattice: NDArray[np.float64]) -> bool:
     return bool(np.abs(changes).max() < MISFIT)
 
 
-def _by_pymatgen(data: Data, which: re.Pattern[str]) -> list[str] | None:
-    """Its tables know names that are not in the standard, and one setting for each."""
+def _by_pymatgen(data: Data, which: re.Pattern[str]) -> list[str]:
+    """Its tables know names that are not in the standard, and one setting for each; else none."""
     from pymatgen.io.cif import CifBlock, CifParser
 
     # It would take a Hall symbol for a name: P 2 has another axis in either.
@@ -153,5 +156,5 @@ def _by_pymatgen(data: Data, which: re.Pattern[str]) -> list[str] | None:
     parser: Any = CifParser.from_str("data_x\n_x 1\n")
     operations = parser.get_symops(CifBlock(said, [], "x"))
     if any("Defaulting to P1" in warning for warning in parser.warnings):
-        return None
+        return []
     return [str(one.as_xyz_str()) for one in operations]

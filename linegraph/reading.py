@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from itertools import takewhile
 from lzma import LZMAError
 from os import PathLike
 from os.path import isfile
@@ -16,6 +15,7 @@ import numpy as np
 
 from .cif import read_cif
 from .errors import InputError
+from .poscar import check_poscar
 from .safe_reading import inflated, read_bytes
 from .structure import Cell
 from .warned import warnings_as
@@ -105,7 +105,7 @@ def _from_file(path: Path) -> Cell:
         if _YAML.search(path.name):
             raise InputError("structures as YAML are not read; give CIF, POSCAR or JSON")
         if _POSCAR.search(path.name):
-            _check_counts(text)
+            check_poscar(text)
     except InputError as error:
         raise error.at(file=path) from None
     except (OSError, EOFError, ValueError, RecursionError, LZMAError, zlib.error) as error:
@@ -136,19 +136,6 @@ def _unreadable(path: Path, error: Exception) -> InputError:
 def _text_of(path: Path) -> str:
     """What a file says, decompressed as pymatgen would; what is no text is left to pymatgen."""
     return inflated(read_bytes(path), path.name).decode("utf-8-sig", "replace")
-
-
-def _check_counts(text: str) -> None:
-    """Refuse a POSCAR that declares more atoms than it has lines.
-
-    pymatgen makes a list of their elements before it looks for the atoms.
-    """
-    lines = text.splitlines()
-    for line in lines[5:7]:
-        # As pymatgen reads it: what follows a word is a comment.
-        counts = list(takewhile(str.isdecimal, line.split()))
-        if sum(len(count) > 9 for count in counts) or sum(map(int, counts)) > len(lines):
-            raise InputError(f"declares more atoms than its {len(lines)} lines can hold")
 
 
 def cell_of_dict(structure: Any) -> Cell:

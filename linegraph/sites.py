@@ -15,10 +15,8 @@ from .elements import Z_OF
 from .errors import InputError
 from .overlap import closest_pair
 from .primitive_cell import TOO_NEAR, Crystal
+from .special_positions import SAME_PLACE, settled
 from .structure import Cell
-
-#: Å; copies of an empty site this near to each other are one site, given with too few digits.
-SAME_PLACE = 0.1
 
 
 class Sites(NamedTuple):
@@ -105,10 +103,7 @@ def places_given(empty_sites: ArrayLike | None) -> NDArray[np.float64]:
 def orbit_of(place: NDArray[np.float64], crystal: Crystal) -> NDArray[np.float64]:
     """The sites ``[K, 3]`` of the primitive cell that symmetry makes of one of them ``[3]``."""
     lattice = crystal.cell.lattice
-    apart = crystal.moved(place) - place
-    apart -= np.rint(apart)
-    # The middle of the copies that should be one: exactly on the symmetry element.
-    middle = place + apart[np.linalg.norm(apart @ lattice, axis=1) < SAME_PLACE].mean(axis=0)
+    middle = settled(place, crystal.moved(place), lattice)
     return _others(crystal.moved(middle), np.zeros((0, 3)), lattice)
 
 

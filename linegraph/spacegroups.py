@@ -37,9 +37,10 @@ def operations_by_hall(symbol: str) -> list[str] | None:
     return None if number is None else _operations(number)
 
 
-def operations_by_name(name: str) -> list[str] | None:
-    """The operations of a Hermann-Mauguin name, short, full or old, if only one setting has it.
+def settings_by_name(name: str) -> list[list[str]]:
+    """The operations of each setting that has a Hermann-Mauguin name, short, full or old.
 
+    Settings of one name are two origins, or axes that are only told apart by the cell or the atoms.
     A short monoclinic name is that of the setting with the axis along b, by convention.
 
     Args:
@@ -57,7 +58,23 @@ def operations_by_name(name: str) -> list[str] | None:
     if choice:
         wanted = _CHOICES.get(choice, choice)
         numbers = [number for number in numbers if _setting(number).choice == wanted]
-    return _operations(numbers[0]) if len(numbers) == 1 else None
+    return _distinct(numbers)
+
+
+def settings_by_number(number: str) -> list[list[str]]:
+    """The operations of a space group with its two origins, or on hexagonal and rhombohedral axes.
+
+    Returns:
+        None at all where it has neither: which of its settings is meant is a matter of convention.
+    """
+    choices = ("1", "2", "H", "R")
+    numbers = [n for n in range(1, SETTINGS + 1) if str(_setting(n).number) == number.strip()]
+    return _distinct([n for n in numbers if _setting(n).choice in choices])
+
+
+def _distinct(numbers: list[int]) -> list[list[str]]:
+    """Operations of settings, each group of them once."""
+    return list({frozenset(one): one for one in map(_operations, numbers)}.values())
 
 
 def _spaced(symbol: str) -> str:

@@ -8,18 +8,15 @@ from os.path import isdir, isfile
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from linegraph.cif import explicit_cif
-from linegraph.elements import SYMBOLS
 from linegraph.errors import InputError
-from linegraph.hops import USUAL_IONS
 from linegraph.reading import as_cell
 from linegraph.safe_reading import inflated, read_bytes
 from linegraph.structure import Cell
 from linegraph.unwrapping import unwrapped
 
-from .bands import IMAGES, Band, check_band
+from .band_or_crystal import looks_like_band
+from .bands import Band, check_band
 from .folders import find_table, holds_structures, read_structure
 from .nebfolders import is_neb_data_set, is_neb_folder
 from .read import read_bands
@@ -28,10 +25,6 @@ from .trajectories import is_trajectory, single_frame
 
 #: What a structure file may be told to hold.
 Kind = Literal["band", "crystal"]
-
-#: Å; images are nearer to the next one than this (published ones: 0.38 to 2.24 Å), and hardly
-#: ever are five ions of a crystal, one after the other.
-STEP = 2.3
 
 #: Endings of formats that know no cell, or none that is read here.
 _MOLECULES = (".xyz", ".mol", ".sdf", ".pdb")
@@ -47,8 +40,9 @@ def read_given(
             or of one band, or anything that :func:`training.read.read_bands` takes: a data set,
             an NEB folder, a trajectory.
         kind: what a structure file holds; by default a band if it looks like one
-            (:func:`looks_like_band`). A CIF that leaves atoms to symmetry is always a crystal.
-            Those of a folder without a table have to look like bands, unless told to be.
+            (:func:`training.band_or_crystal.looks_like_band`). A CIF that leaves atoms to symmetry
+            is always a crystal. Those of a folder without a table have to look like bands, unless
+            told to be.
         ion: element of the mobile ion, if it may be an unusual one.
 
     Returns:
@@ -147,17 +141,3 @@ def _no_band(folder: Path, name: str) -> InputError:
         file=folder,
         record=repr(name),
     )
-
-
-def looks_like_band(cell: Cell, ion: str | None = None) -> bool:
-    """Whether the first five atoms are one mobile ion on its way.
-
-    They are of one element, a usual ion (:data:`linegraph.hops.USUAL_IONS`) or the one named, and
-    each is nearer than :data:`STEP` to the next (:func:`linegraph.unwrapping.unwrapped`).
-    """
-    if len(cell) < IMAGES or len(set(cell.numbers[:IMAGES].tolist())) > 1:
-        return False
-    if SYMBOLS[cell.numbers[0] - 1] not in (*USUAL_IONS, ion):
-        return False
-    steps = np.diff(unwrapped(cell).cart[:IMAGES], axis=0)
-    return bool((np.linalg.norm(steps, axis=1) < STEP).all())

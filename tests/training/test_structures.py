@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pymatgen.core import Structure
+from pymatgen.core import Lattice, Structure
 
 from linegraph.hops import hops
 from linegraph.structure import Cell
@@ -21,13 +21,14 @@ from tests.goldens import SHARED, needs_data
 from tests.integration.test_cli import write_structure
 from tests.linegraph.test_hops import STARTER, structure
 from tests.training.test_trajectories import write_frames
+from training.band_or_crystal import looks_like_band
 from training.bands import IMAGES, Band
 from training.data import load_bands
 from training.read import read_bands
 from training.records import write_bands
 from training.screen.worker import read_crystal
 from training.starter import starter_bands
-from training.structures import looks_like_band, read_given
+from training.structures import read_given
 
 
 def cell_of(made: Structure) -> Cell:
@@ -74,6 +75,32 @@ def test_crystals_do_not_look_like_bands(name: str) -> None:
     made = structure(name)
     for repeated in (made, made * (2, 2, 2), (made * (1, 1, 5)).get_sorted_structure()):
         assert not looks_like_band(cell_of(repeated))
+
+
+@pytest.mark.parametrize(("ion", "edge"), [("Li", 4.55), ("Li", 4.3), ("H", 4.44)])
+def test_ions_on_a_narrow_lattice_are_no_images(ion: str, edge: float) -> None:
+    """Antifluorite and fluorite: steps as short as those of a path, but corners of a cube."""
+    host, sites = {"Li": ("O", "Li"), "H": ("Ti", "H")}[ion]
+    places = [[0.25, 0.25, 0.25], [0, 0, 0]]
+    made = Structure.from_spacegroup("Fm-3m", Lattice.cubic(edge), [sites, host], places)
+    by_height = (made * (1, 1, 3)).get_sorted_structure(
+        key=lambda site: (site.specie.symbol != ion, *site.frac_coords.round(6))
+    )
+    for repeated in (made, made * (2, 2, 2), by_height):
+        assert {repeated[i].specie.symbol for i in range(IMAGES)} == {ion}
+        assert not looks_like_band(cell_of(repeated), ion)
+    assert np.ptp(by_height.cart_coords[:IMAGES, :2], axis=0) == pytest.approx([0, 0])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (0, 2, 1, 3, 4), (0, 1, 3, 2, 4)])
+def test_bent_and_shuffled_paths_are_of_bands(order: tuple[int, ...]) -> None:
+    """What is wrong with their order is said of them as bands."""
+    (cell,) = some_bands(1)[0].structures
+    angles = np.linspace(0, np.pi, IMAGES)
+    half = np.column_stack([np.cos(angles), np.sin(angles), np.zeros(IMAGES)])
+    images = (cell.cart[2] + 1.2 * half)[list(order)]
+    frac = np.concatenate([images @ np.linalg.inv(cell.lattice), cell.frac[IMAGES:]])
+    assert looks_like_band(Cell(cell.lattice, frac, cell.numbers))
 
 
 def test_bands_look_like_bands() -> None:
