@@ -113,7 +113,7 @@ def test_predict_names_the_file_of_a_bad_structure(tmp_path: Path, run: Path) ->
     short = tmp_path / "POSCAR"
     write_structure(short, band)
     lines = short.read_text().splitlines()
-    lines[5:] = ["Na Li O", "1 10 8", *(line.rpartition(" ")[0] for line in lines[7:])]
+    lines[5:] = ["Na Li O", "1 10 8", lines[7], *(line.rpartition(" ")[0] for line in lines[8:])]
     short.write_text("\n".join(lines) + "\n")
     line = refused("predict", short, "--as", "band", "--weights", run)
     assert_says(line, short, "field elements", "images")
