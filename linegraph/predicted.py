@@ -92,6 +92,7 @@ class Prediction:
         level: of the intervals.
         threshold: eV, of the probabilities.
         empty_sites: those that were found; None if none were looked for.
+        idpp: whether paths are bent around atoms.
     """
 
     formula: str
@@ -105,6 +106,7 @@ class Prediction:
     level: float
     threshold: float
     empty_sites: tuple[EmptySite, ...] | None = None
+    idpp: bool = False
 
     def in_words(self) -> list[str]:
         """Where the ion gets through, a line for each further dimension."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .approach import closest_approach
 from .barrier import Barrier
 from .devices import usable_device
 from .elements import SYMBOLS, Z_OF
@@ -22,7 +23,7 @@ from .percolation import Percolation, percolation
 from .predicted import HopBarrier, Prediction, Predictor
 from .reading import as_cell
 from .structure import Cell
-from .supercell import MIN_WIDTH, band_of, closest_approach
+from .supercell import MIN_WIDTH, band_of
 
 #: eV; an ion with lower barriers is a good conductor's.
 THRESHOLD = 0.65
@@ -33,7 +34,7 @@ LEVEL = 0.9
 Weights = str | PathLike[str] | Ensemble
 
 #: Barriers of some hops in eV, by their labels, or how to find them.
-OfHops = Mapping[str, float] | Callable[[str, Sequence[Hop]], Mapping[str, float]]
+OfHops = Mapping[str, float] | Callable[[str, Sequence[Hop], Sequence[Cell]], Mapping[str, float]]
 
 
 def predict(
@@ -69,8 +70,8 @@ def predict(
         threshold: eV; the probability that a barrier is below it is given.
         device: auto, cpu, cuda or cuda:N.
         potential: barriers of a potential's nudged elastic bands in eV, by the labels of hops, or a
-            function that finds them for a reduced formula and its hops; none for hops that are
-            left out. Of weights that have learned what they are worth.
+            function that finds them for a reduced formula, its hops and their bands; none for hops
+            that are left out. Of weights that have learned what they are worth.
         ended: told when a stage is over: ``hops``, ``bands``, ``model``, ``percolation``.
 
     Raises:
@@ -100,7 +101,9 @@ def predict(
             level=level,
             threshold=threshold,
             device=where,
-            potential=None if potential is None else _beside(potential, formula_of(cell), found),
+            potential=None
+            if potential is None
+            else _beside(potential, formula_of(cell), found, bands),
         )
     except InputError as error:
         file = structure if isinstance(structure, str | PathLike) else None
@@ -122,6 +125,7 @@ def predict(
         level=level,
         threshold=threshold,
         empty_sites=new,
+        idpp=idpp,
     )
     mark("percolation")
     return prediction
@@ -195,9 +199,11 @@ def _check(level: float, threshold: float) -> None:
         raise InputError(f"expected more than 0 eV, got {threshold}", field="threshold")
 
 
-def _beside(potential: OfHops, formula: str, found: Sequence[Hop]) -> list[float | None]:
+def _beside(
+    potential: OfHops, formula: str, found: Sequence[Hop], bands: Sequence[Cell]
+) -> list[float | None]:
     """A potential's barrier of each hop in eV, None where there is none."""
-    given = potential(formula, found) if callable(potential) else potential
+    given = potential(formula, found, bands) if callable(potential) else potential
     labels = [hop.label for hop in found]
     for label in given:
         if label not in labels:

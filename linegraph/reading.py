@@ -7,7 +7,7 @@ import re
 import zlib
 from lzma import LZMAError
 from os import PathLike
-from os.path import isfile
+from os.path import exists, isdir, isfile, islink
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def _from_file(path: Path) -> Cell:
     if str(path) in _STDIN:
         raise InputError("standard input is not read; give a file", file=path)
     if not isfile(path):
-        raise InputError("no such file", file=path)
+        raise InputError(_why_no_file(path), file=path)
     try:
         from pymatgen.core import Structure
     except ImportError:
@@ -123,6 +123,14 @@ def _from_file(path: Path) -> Cell:
         return _from_pymatgen(structure)
     except InputError as error:
         raise error.at(file=path) from None
+
+
+def _why_no_file(path: Path) -> str:
+    if isdir(path):
+        return "is a folder"
+    if exists(path):
+        return "is no regular file"
+    return "is a link to a file that is not there" if islink(path) else "no such file"
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib import import_module
 from itertools import product
 from typing import Any
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from .elements import Z_OF
 from .errors import InputError
 from .hops import Hop
+from .idpp import bent
 from .paths import IMAGES
 from .primitive_cell import Crystal, primitive
 from .reading import as_cell
@@ -27,12 +27,6 @@ CROWDED = 2.0
 
 #: Å; an ion within this of where the hop has it is the one meant.
 _ON_SITE = 1e-3
-#: Å; atoms this near to the path shape it. A pair counts with the fourth power of its distance.
-_SHAPING = 5.0
-#: Å; an image this near to an atom is not pushed in any direction.
-_ON_ATOM = 0.1
-#: When the optimiser stops: force, in the units of the potential, and steps.
-_FMAX, _STEPS = 0.1, 200
 #: Å; so much further than the hop is long are periodic images.
 _APART = 0.1
 #: Å
@@ -67,8 +61,8 @@ def band_of(structure: Any, hop: Hop, min_width: float = MIN_WIDTH, idpp: bool =
         hop: one of :func:`linegraph.hops.hops`.
         min_width: Å; where the hop itself is as long, its length and a little more is taken, so
             that its ends stay two sites.
-        idpp: shape the path by the image-dependent pair potential (Smidstrup et al., J. Chem.
-            Phys. 140, 214106 (2014)), with the host fixed, instead of a straight line. Needs ASE.
+        idpp: bend the path around atoms (:func:`linegraph.idpp.bent`) instead of a straight line.
+            Needs ASE.
 
     Returns:
         The band, in the orientation of the structure. Its images are where the hop has them, not
@@ -99,25 +93,7 @@ def band_of(structure: Any, hop: Hop, min_width: float = MIN_WIDTH, idpp: bool =
         np.concatenate([images, host.frac]),
         np.concatenate([np.full(IMAGES, Z_OF[hop.ion]), host.numbers]),
     )
-    return _shaped(band) if idpp else band
-
-
-def closest_approach(band: Cell) -> float:
-    """The least distance in Å between the path and an atom of the host, at most 5 Å.
-
-    The path is straight from image to image. Near 0 where it runs through an atom, as that from
-    cation to cation along an edge of the rock-salt cube does.
-    """
-    images = band.cart[:IMAGES]
-    steps = np.diff(images, axis=0)
-    longest = float(np.linalg.norm(steps, axis=1).max())
-    out = _around_path(band, _SHAPING + longest / 2)[None] - images[:-1, None]
-    squares = (steps**2).sum(axis=1)[:, None]
-    along = (out * steps[:, None]).sum(axis=2)
-    # Of two images in one place, the first.
-    share = np.divide(along, squares, out=np.zeros_like(along), where=squares > 0).clip(0, 1)
-    apart = out - share[..., None] * steps[:, None]
-    return float(np.linalg.norm(apart, axis=2).min(initial=_SHAPING))
+    return bent(band) if idpp else band
 
 
 def _check_hop(cell: Cell, hop: Hop) -> None:
@@ -222,43 +198,3 @@ def _host(crystal: Crystal, gone: NDArray[np.int64]) -> Cell:
         frac - np.floor(frac + 1e-9),
         crystal.cell.numbers[kind],
     )
-
-
-def _around_path(band: Cell, reach: float = _SHAPING) -> NDArray[np.float64]:
-    """Cartesian positions ``[K, 3]`` of the host atoms near any image, or on it."""
-    host = band.frac[IMAGES:]
-    near = [around(band.lattice, host, image, reach) for image in band.frac[:IMAGES]]
-    found = np.unique(np.concatenate(near), axis=0)
-    places: NDArray[np.float64] = (host[found[:, 0]] + found[:, 1:]) @ band.lattice
-    return places
-
-
-def _shaped(band: Cell) -> Cell:
-    """The band with its images moved to where the IDPP has them."""
-    try:
-        ase, neb, constraints = map(import_module, ("ase", "ase.mep.neb", "ase.constraints"))
-    except ImportError:
-        raise InputError("a path by IDPP needs ASE: pip install ase", field="idpp") from None
-    # The host stays, so that all that matters are the distances of the ion to the atoms around
-    # it: without the periodic cell, and without the many atoms that feel nothing.
-    host = _around_path(band)
-    path = band.cart[:IMAGES]
-    images = [ase.Atoms(f"H{len(host) + 1}", [ion, *host]) for ion in _off_atoms(path, host)]
-    for image in images:
-        image.set_constraint(constraints.FixAtoms(range(1, len(image))))
-    band_of_ase = neb.NEB(images, method="improvedtangent")
-    neb.idpp_interpolate(band_of_ase, traj=None, log=None, fmax=_FMAX, steps=_STEPS)
-    shaped = np.array([image.positions[0] for image in images])
-    frac = shaped @ np.linalg.inv(band.lattice)
-    # The ends to the last digit.
-    frac[[0, -1]] = band.frac[[0, IMAGES - 1]]
-    return Cell(band.lattice, np.concatenate([frac, band.frac[IMAGES:]]), band.numbers)
-
-
-def _off_atoms(path: NDArray[np.float64], host: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The path with images that sit on an atom a little aside, where the potential has a slope."""
-    along = path[-1] - path[0]
-    aside = np.cross(along, np.eye(3)[np.abs(along).argmin()])
-    off = np.linalg.norm(path[:, None] - host[None], axis=2).min(axis=1) < _ON_ATOM
-    moved: NDArray[np.float64] = path + np.outer(off, _ON_ATOM * aside / np.linalg.norm(aside))
-    return moved

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from linegraph.approach import closest_approach
 from linegraph.barrier import Barrier
 from linegraph.hops import hops
 from linegraph.percolation import percolation
 from linegraph.predicted import TOO_CLOSE, HopBarrier, Prediction, Predictor
 from linegraph.prediction import formula_of
 from linegraph.structure import Cell
-from linegraph.supercell import band_of, closest_approach
+from linegraph.supercell import band_of
 
 #: Names of training records, one of which looks like HTML.
 NEAREST = ("<b>known</b>", "other & more")

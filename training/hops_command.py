@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from numpy.typing import ArrayLike
 
+from linegraph.approach import closest_approach
 from linegraph.empty_sites import EmptySite, with_found
 from linegraph.errors import InputError
 from linegraph.hops import CLEARANCE, Hop, hops
 from linegraph.prediction import formula_of
 from linegraph.reading import as_cell
-from linegraph.supercell import MIN_WIDTH, band_of, closest_approach
+from linegraph.supercell import MIN_WIDTH, band_of
 
 from .bands import Band
 from .files import check_outputs

@@ -144,9 +144,14 @@ def cautions(prediction: Prediction, rest: str = _REST) -> list[str]:
     if blocked:
         lines.append(
             f"{BLOCKED} passes an atom nearer than {TOO_CLOSE:g} Å, where no ion fits "
-            f"(--idpp bends paths): {_first(blocked)}"
+            f"({advice(prediction.idpp)}): {_first(blocked)}"
         )
     return lines
+
+
+def advice(idpp: bool) -> str:
+    """What to do about hops that pass an atom too near, if not done already."""
+    return "even on its bent path" if idpp else "--idpp bends paths"
 
 
 def far_away(rows: Sequence[tuple[str, Barrier]], rest: str = _REST) -> list[str]:

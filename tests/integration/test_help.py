@@ -44,6 +44,7 @@ def test_help(name: str) -> None:
         # What has no default says so in other words (a sentinel, in some versions of click).
         if isinstance(parameter.default, str | float) and not parameter.is_flag:
             assert f"[default: {parameter.default}" in " ".join(text.split())
+    assert not re.search(r"\[default: [^]]*\] +\[default", " ".join(text.split()))
     assert "--debug" in text
     if name == "predict":
         assert "eV" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from tests.training.test_report_page import Page
 from training.bands import Band
 from training.predict_command import predict as command
 from training.predict_files import BandFile, CrystalFile, predict_files
+from training.predict_output import cautions
 from training.starter import starter_bands
 from training.viewer import page as pages
 from training.viewer.page import write_page
@@ -144,6 +146,10 @@ def test_percolation_and_cautions_in_words(weights: Path, tmp_path: Path) -> Non
     for line in salt.prediction.in_words():
         assert f"<li>{line}</li>" in text
     assert "! passes an atom nearer than 1 Å" in text
+    assert "where no ion fits (--idpp bends paths)" in text
+    # What has been done already is no advice.
+    lines = cautions(replace(salt.prediction, idpp=True))
+    assert "where no ion fits (even on its bent path)" in lines[-1]
 
 
 def test_the_page_stands_alone(case: Case) -> None:

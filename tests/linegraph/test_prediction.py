@@ -18,6 +18,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 import linegraph
 from linegraph import Cell, Ends
+from linegraph.approach import closest_approach
 from linegraph.barrier import Barrier
 from linegraph.devices import usable_device
 from linegraph.ensemble import Ensemble
@@ -27,7 +28,7 @@ from linegraph.levels import rounded
 from linegraph.percolation import percolation
 from linegraph.predicted import TOO_CLOSE, Prediction
 from linegraph.prediction import formula_of, predict, predict_bands
-from linegraph.supercell import band_of, closest_approach
+from linegraph.supercell import band_of
 from linegraph.weights import save_weights
 
 from ..bands import rock_salt_band

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import warnings
@@ -256,7 +257,12 @@ def test_missing_files(tmp_path: Path) -> None:
     path = tmp_path / "a.cif"
     assert message(as_cell, path) == f"{path}: no such file"
     assert message(as_cell, str(path)) == f"{path}: no such file"
-    assert message(as_cell, tmp_path) == f"{tmp_path}: no such file"
+    assert message(as_cell, tmp_path) == f"{tmp_path}: is a folder"
+    link, pipe = tmp_path / "link.cif", tmp_path / "pipe.cif"
+    link.symlink_to(path)
+    os.mkfifo(pipe)
+    assert message(as_cell, link) == f"{link}: is a link to a file that is not there"
+    assert message(as_cell, pipe) == f"{pipe}: is no regular file"
 
 
 @pytest.mark.parametrize("name", ["a.cif", "POSCAR", "a.vasp", "notes.txt", "a.json"])

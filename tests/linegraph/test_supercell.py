@@ -14,11 +14,12 @@ pytest.importorskip("spglib")
 pytest.importorskip("pymatgen")
 
 from linegraph import Cell, InputError, primitive_cell, views
+from linegraph.approach import closest_approach
 from linegraph.elements import Z_OF
 from linegraph.equivalents import equivalent_paths
 from linegraph.hops import Hop, hops
 from linegraph.paths import IMAGES, VIEWS
-from linegraph.supercell import CROWDED, band_of, closest_approach
+from linegraph.supercell import CROWDED, band_of
 from training.bands import check_band
 from training.starter import starter_bands
 
@@ -329,6 +330,22 @@ def test_idpp_goes_around_an_atom() -> None:
     hop = hops(cell)[0]
     assert closest_approach(band_of(cell, hop)) < 1e-6
     assert closest_approach(band_of(cell, hop, idpp=True)) > 0.7
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (1, 0, 4, 3, 2)])
+def test_the_side_on_which_it_goes_is_that_of_the_crystal(order: tuple[int, ...]) -> None:
+    """However the crystal lies in space, and in any order of its atoms."""
+    pytest.importorskip("ase")
+    places = [[0, 0, 0], [0, 0.5, 0], [0.3, 0.42, 0.2], [0.7, 0.6, 0.3], [0.45, 0.05, 0.72]]
+    cell = Cell(np.diag([8.0, 4.0, 7.0]), np.array(places)[list(order)], [3, 9, 8, 8, 8])
+    cell = Cell(cell.lattice, cell.frac, np.array([3, 9, 8, 8, 8])[list(order)])
+    approaches = []
+    for seed in range(4):
+        turned = Cell(cell.lattice @ crystals.rotation(seed), cell.frac, cell.numbers)
+        hop = hops(turned, "Li", 4.1)[0]
+        assert hop.length == pytest.approx(4.0)
+        approaches.append([d for _, d in around(band_of(turned, hop, idpp=True), 2, 3.5)])
+    np.testing.assert_allclose(approaches, [approaches[0]] * 4, atol=5e-3)
 
 
 def test_idpp_without_ase(monkeypatch: pytest.MonkeyPatch) -> None:

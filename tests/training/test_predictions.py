@@ -13,6 +13,7 @@ from tests.bands import some_bands
 from tests.errors import message_of
 from tests.goldens import SHARED, needs_data
 from training.judging.predictions import Predictions, read_run, read_table
+from training.predict_written import COLUMNS
 from training.protocols import Protocol
 from training.report import Row, write_rows
 
@@ -147,6 +148,7 @@ def test_the_same_record_in_other_splits_and_seeds(tmp_path: Path) -> None:
         ("sys_name,prediction_eV\na,1\n", "field split: there is no such column"),
         (OLD.replace("class", "split") + "a,test,s,x,1,1\n", "field split: several columns"),
         ("crystal,split,property,target,prediction\na,test,x,1,1\n", "field sys_name: there is no"),
+        (",".join(COLUMNS) + "\n", "field sys_name: was written by `predict --csv`"),
     ],
 )
 def test_bad_tables(text: str, problem: str, tmp_path: Path) -> None:

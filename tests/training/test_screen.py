@@ -32,7 +32,7 @@ from training.screen.run import Screened, screen, structure_files
 from training.starter import starter_bands
 
 GOOD = ("KCl", "LiCl", "LiF", "LiTiS2", "Na", "NaCl")
-BAD = ("band.cif", "junk.cif", "two.cif")
+BAD = ("band.cif", "gone.cif", "junk.cif", "pipe.cif", "two.cif")
 
 #: Only what a process of its own needs: each structure slowed down, so that it can be killed.
 CODE = """
@@ -51,7 +51,7 @@ screen(out, folder, weights=weights, workers=1)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six crystals, three files that are none, and what is left out."""
+    """Six crystals, five files that are none, and what is left out."""
     folder = tmp_path_factory.mktemp("crystals")
     for name in GOOD:
         if name == "Na":
@@ -64,6 +64,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mixed = Structure(Lattice.cubic(4.2), ["Li", "Na", "O"], [[0] * 3, [0.5, 0.5, 0], [0.5] * 3])
     mixed.to(filename=str(folder / "two.cif"))
     (folder / ".hidden.cif").write_text("")
+    (folder / "gone.cif").symlink_to(folder / "nothing.cif")
+    os.mkfifo(folder / "pipe.cif")
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     structure("LiBr").to(filename=str(elsewhere / "LiBr.cif"))
     (folder / "link").symlink_to(elsewhere, target_is_directory=True)
@@ -133,10 +135,12 @@ def test_files_that_cannot_be_used(whole: Path) -> None:
     with (whole / "failures.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [row["file"] for row in rows] == list(BAD)
-    assert [row["field"] for row in rows] == ["", "", "ion"]
-    band, junk, two = (row["problem"] for row in rows)
+    assert [row["field"] for row in rows] == ["", "", "", "", "ion"]
+    band, gone, junk, pipe, two = (row["problem"] for row in rows)
     assert "looks like a band" in band
+    assert gone == "is a link to a file that is not there"
     assert junk
+    assert pipe == "is no regular file"
     assert "Li or Na" in two
 
 

@@ -27,7 +27,6 @@ from training.options import free_folder, options
 @click.option(
     "--reference",
     metavar="NAME",
-    default="",
     help="The model that others are compared with.  [default: the best of each protocol]",
 )
 @click.option(
@@ -41,7 +40,7 @@ def report(
     out: Path | None,
     data: Path | None,
     untrained: tuple[str, ...],
-    reference: str,
+    reference: str | None,
     threshold: float,
     resamples: int,
     debug: bool,
@@ -61,7 +60,7 @@ def report(
         [_named(run) for run in runs],
         untrained=[_named(run) for run in untrained],
         data=None if data is None else str(data),
-        reference=reference,
+        reference=reference or "",
         threshold=threshold,
         resamples=resamples,
     )

@@ -94,6 +94,11 @@ def read_lines(path: Path, needed: Sequence[str]) -> tuple[list[str], list[Line]
 def _no_column(column: str, first: list[str]) -> InputError:
     """A column is missing in the first line, whose cells these are."""
     lower = {name.strip().lower(): name.strip() for name in first}
+    if {"hop", "closest_approach_a"} <= lower.keys():
+        return InputError(
+            "was written by `predict --csv`, for people; `evaluate` writes predictions for tables",
+            field=column,
+        )
     near = get_close_matches(column.lower(), lower, n=1)
     nearest = f"; nearest is {lower[near[0]]!r}" if near else ""
     return InputError(f"there is no such column: {first_line(first)}{nearest}", field=column)

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from linegraph.approach import room_of
 from linegraph.errors import InputError, shortened
 from linegraph.safe_reading import read_text
+from linegraph.structure import Cell
+from linegraph.unwrapping import unwrapped
 from training.bands import IMAGES, Band
 from training.data import hop_length, ion_of
 from training.files import write_csv, write_json
@@ -24,7 +27,8 @@ RECORDS = "records"
 
 #: Columns of ``barriers.csv``; energies along the band are relative to the initial image.
 BARRIERS = (
-    "sys_name", "class", "ion", "atoms", "target_eV", "length_A", "barrier_eV", "backward_eV",
+    "sys_name", "class", "ion", "atoms", "target_eV", "length_A", "initial_nearest_A",
+    "approach_A", "final_nearest_A", "barrier_eV", "backward_eV",
     "from_lowest_eV", "converged", "initial_converged", "final_converged", "band_converged",
     "evaluations", "steps", "cpu_s", "wall_s", "force_eV_A", "end_force_eV_A", "energies_eV",
     "initial_energy_eV", "calculator", "version", "note",
@@ -157,13 +161,18 @@ def _row(band: Band, result: Result, potential: str, version: str) -> tuple[obje
     ends: Sequence[bool | None] = result.ends_converged or (None, None)
     start = result.energies[0]
     return (
-        *_facts(band), hop_length(band),
+        *_facts(band), hop_length(band), *_room(band),
         _round(result.forward), _round(result.backward), _round(result.from_lowest),
         result.converged, *ends, result.band_converged, result.evaluations, result.steps,
         result.cpu_s, result.wall_s, _round(result.force), _round(result.end_force),
         " ".join(f"{energy - start:.6f}" for energy in result.energies), _round(start),
         potential, version, result.note,
     )  # fmt: skip
+
+
+def _room(band: Band) -> tuple[float | None, ...]:
+    """By which hops of one length are told apart; of a band in one cell, as those of hops are."""
+    return room_of(unwrapped(band.cell)) if isinstance(band.cell, Cell) else (None,) * 3
 
 
 def _facts(band: Band) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any
 
+from linegraph.approach import Room
 from linegraph.errors import InputError, shortened
 from linegraph.potential import checked_barrier
 from linegraph.safe_reading import read_bytes
@@ -20,8 +21,11 @@ from .relax import NO_HOP
 #: The column of barriers that a run of ``neb`` writes, in its table.
 COLUMN, TABLE = "barrier_eV", "barriers.csv"
 
-#: The column of the lengths of hops, Å, in such a table.
-LENGTH = "length_A"
+#: The columns of the lengths of hops, Å, in such a table, and of the room that the ion has.
+LENGTH, ROOM = "length_A", ("initial_nearest_A", "approach_A", "final_nearest_A")
+
+#: The column of barriers of the hops the other way round, in such a table.
+BACKWARD = "backward_eV"
 
 #: What a cell of ``converged`` may say.
 _YES, _NO = ("true", "yes", "1", ""), ("false", "no", "0")
@@ -43,6 +47,9 @@ class NebTable:
             into one site: these are no barriers of the hop.
         calculator: what they were calculated with, as far as the table tells.
         lengths: of the hops that have a barrier, Å, as far as the table tells.
+        rooms: of the same, as far as the table tells.
+        backward: barriers of the same hops the other way round, eV, where the column of barriers is
+            that of ``neb``, as far as the table tells.
     """
 
     path: Path
@@ -52,6 +59,8 @@ class NebTable:
     left_out: tuple[str, ...] = ()
     calculator: str = ""
     lengths: Mapping[str, float] = field(default_factory=dict)
+    rooms: Mapping[str, Room] = field(default_factory=dict)
+    backward: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def left_out_in_words(self) -> str:
@@ -116,7 +125,20 @@ def read_neb(path: str | PathLike[str], column: str | None = None) -> NebTable:
             left_out.append(name)
     digest = hashlib.sha256(read_bytes(path)).hexdigest()
     lengths = {name: seen[name].number_in(LENGTH) for name in barriers if seen[name][LENGTH]}
-    return NebTable(path, column, digest, barriers, tuple(left_out), _calculator(lines), lengths)
+    rooms = {
+        name: Room(*(seen[name].number_in(one) for one in ROOM))
+        for name in lengths
+        if all(seen[name][one] for one in ROOM)
+    }
+    backward = {
+        name: _barrier(seen[name], BACKWARD)
+        for name in lengths
+        if column == COLUMN and seen[name][BACKWARD]
+    }
+    source = _calculator(lines)
+    return NebTable(
+        path, column, digest, barriers, tuple(left_out), source, lengths, rooms, backward
+    )
 
 
 def given_table(path: str | PathLike[str] | None, column: str | None) -> NebTable | None:

@@ -57,16 +57,18 @@ def screen(folder: Path, out: Path | None, resume: bool, debug: bool, **how: Any
 
     with run_folder(out, resume, "screen") as target:
         found = run(target, folder, resume=resume, debug=debug, **how)
-    _show(found, how["level"])
+    _show(found, how["level"], how["idpp"])
     click.echo(f"run folder   {target}")
     if not found.ranking:
         raise click.ClickException(f"no structure could be used; {target / 'failures.csv'} has why")
 
 
-def _show(found: Screened, level: float) -> None:
+def _show(found: Screened, level: float, idpp: bool) -> None:
     """The top of the ranking, and counts."""
     from rich.console import Console
     from rich.text import Text
+
+    from training.predict_output import advice
 
     # Lines of a terminal have an end, those of a pipe or a file have none.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
@@ -80,7 +82,7 @@ def _show(found: Screened, level: float) -> None:
     if any(row.outside for row in shown):
         say("* has hops that are unlike the training records")
     if any(row.blocked for row in shown):
-        say("! has hops that pass an atom too near, where no ion fits (--idpp bends paths)")
+        say(f"! has hops that pass an atom too near, where no ion fits ({advice(idpp)})")
     if found.ranking and found.ranking[0].level is None:
         say("no intervals: the weights hold no held-out predictions (train --folds does)")
     never = sum(row.levels[0].barrier is None for row in found.ranking)

@@ -138,7 +138,7 @@ def screen(
 
 
 def structure_files(folder: str | PathLike[str]) -> list[Path]:
-    """The files of a folder, sorted by name; neither hidden ones nor those of folders in it.
+    """The files of a folder, sorted by name; neither hidden ones nor folders in it.
 
     Raises:
         InputError: no folder, or nothing in it.
@@ -147,7 +147,8 @@ def structure_files(folder: str | PathLike[str]) -> list[Path]:
     if not folder.is_dir():
         raise InputError("is no folder" if folder.exists() else "no such folder", file=folder)
     try:
-        found = sorted(p for p in folder.absolute().iterdir() if p.is_file())
+        # Also what cannot be read, as a link to nothing: it is missed otherwise.
+        found = sorted(p for p in folder.absolute().iterdir() if not p.is_dir())
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", file=folder) from error
     files = [path for path in found if not path.name.startswith(".")]

@@ -150,6 +150,8 @@ def _check(result: Result) -> None:
 
 def sha256_of(file: Path) -> str:
     """Hash of a file's content; empty where it cannot be read."""
+    if not file.is_file():  # a pipe would have to be waited for
+        return ""
     try:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
