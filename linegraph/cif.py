@@ -90,7 +90,7 @@ def _read(path: Path) -> _Found:
     settings = operations_of(data, lattice.matrix)
     if not settings:
         check_unsaid(data, sites)
-    elif len(settings) > 1 or not is_identity(settings[0]):
+    elif not is_identity(settings[0]):
         return _Found(data, lattice.matrix, frac, sites, settings, None)
     cell = Cell(lattice.matrix, frac, sites)
     check_listed(data, sites)

@@ -27,6 +27,9 @@ _ONE_LIKE, _TWO_LIKE = 0.95, 1.1
 #: Å; atoms of one element count as one shell within this.
 _SHELL = 0.3
 
+#: Å; neighbours are as near as the nearest within this.
+_AS_NEAR = 0.05
+
 #: Å; atoms further away do not matter.
 _NEAR = 6.0
 
@@ -51,9 +54,9 @@ class Surroundings:
     Attributes:
         lattice: pymatgen's.
         counter: elements of the counter-ions, which an ion sits between. For a cation these are the
-            elements whose atoms mostly have a nearest neighbour, among those of other elements,
-            that is less electronegative; for an anion all others. Where there are none, as in a
-            metal, all elements but the ion's.
+            elements whose atoms mostly have nearest neighbours, among those of other elements, that
+            are less electronegative on average; for an anion all others. Where there are none, as
+            in a metal, all elements but the ion's.
 
     Args:
         cell: the primitive cell; its atoms besides the ion.
@@ -125,7 +128,10 @@ class Surroundings:
         apart = self.lattice.get_all_distances(self._frac, self._frac)
         apart[self._symbols[:, None] == self._symbols] = np.inf
         own = np.array([x[symbol] for symbol in self._symbols.tolist()])
-        negative = np.isfinite(apart.min(axis=1)) & (own > own[apart.argmin(axis=1)])
+        # Of two elements as near, rounding would make one the nearest.
+        nearest = apart < apart.min(axis=1, keepdims=True) + _AS_NEAR
+        there = np.isfinite(apart.min(axis=1))
+        negative = there & (own > (nearest @ own) / nearest.sum(axis=1).clip(1))
         anions = {one for one in every if negative[self._symbols == one].mean() > 0.5}
         others = every - {self._ion}
         is_cation = all(x[self._ion] < x[anion] for anion in anions)

@@ -231,12 +231,22 @@ def test_a_formula_alone_may_not_tell_the_origin(path: Path) -> None:
     assert atoms_of(path, cubic(head, "Si 0.02 0.02 0.02 1 1", "Si")) == {"Si": 32}
 
 
-def test_the_cell_tells_hexagonal_from_rhombohedral_axes(path: Path) -> None:
-    text = cif("_symmetry_space_group_name_H-M 'R -3 m'", "Li 0 0 0 1 1", "Li", (3.0, 3.0, 3.0))
+@pytest.mark.parametrize(
+    "head", ["_symmetry_space_group_name_H-M 'R -3 m'", "_space_group_IT_number 166"]
+)
+def test_the_cell_tells_hexagonal_from_rhombohedral_axes(path: Path, head: str) -> None:
+    text = cif(head, "Li 0 0 0 1 1", "Li", (3.0, 3.0, 3.0))
     angles = text.replace(" 90", " 65")
     assert atoms_of(path, angles) == {"Li": 1}
     hexagonal = text.replace("gamma 90", "gamma 120").replace("length_c 3.0", "length_c 14")
     assert atoms_of(path, hexagonal) == {"Li": 3}
+
+
+def test_settings_of_a_name_differ() -> None:
+    """Ccce has four in the tables, of which two are of the same operations."""
+    for name, many in (("C c c e", 3), ("C m m e", 2), ("F d d d", 2), ("P n m a", 1), ("Xx", 0)):
+        groups = [frozenset(operations) for operations in settings_by_name(name)]
+        assert len(groups) == len(set(groups)) == many
 
 
 @pytest.mark.parametrize("digits", [3, 4, 6])

@@ -49,6 +49,25 @@ def test_nodes_are_as_far_from_four_points_as_from_any(seed: int) -> None:
     np.testing.assert_allclose(apart[:, 3], apart[:, 0], atol=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_spheres_through_points_far_outside_of_the_cell(seed: int) -> None:
+    """Nodes of few points in a flat cell, up to the widest: none is lost at a face."""
+    rng = np.random.default_rng(seed)
+    lattice, frac = np.diag([9.0, 3.0, 3.0]), rng.random((2, 3))
+    _, volumes = nodes(lattice, frac, 30.0)
+    assert volumes.sum() == pytest.approx(81.0, rel=1e-3)
+    radii = [len(nodes(lattice, frac, widest)[1]) for widest in (30.0, 5.0)]
+    assert radii[0] == radii[1]
+
+
+def test_no_hole_is_there_twice() -> None:
+    for seed in range(5):
+        found = holes(5 * np.eye(3), np.random.default_rng(seed).random((6, 3)), 5.0)
+        apart = found[:, None] - found[None]
+        lengths = 5 * np.linalg.norm(apart - np.rint(apart), axis=2)
+        assert lengths[np.triu_indices(len(found), 1)].min() > 0.01
+
+
 def test_an_irregular_hole_has_one_middle() -> None:
     """An octahedron with corners a little off: its nodes lie apart, and make one hole."""
     rng = np.random.default_rng(3)

@@ -47,6 +47,8 @@ def labelled(*labels: str, between: str = " ") -> tuple[str, ...]:
         poscar(places=labelled("Li", "Li", "O", "O")),
         poscar(places=labelled("Li1", "Li2", "O1", "O2-")),
         poscar(places=labelled("T", "F", "a", "1")),
+        poscar(places=labelled("A", "D", "X2", "Z")),
+        poscar("Li O ! a salt"),
         poscar(places=labelled("Li", "Li", "O", "! oxygen")),
         poscar("", places=labelled("Li", "Li", "O", "O")),
         poscar(mode="Selective dynamics\nDirect", places=labelled(*"abcd", between=" T F F ")),
@@ -67,6 +69,7 @@ def test_what_agrees_is_read(tmp_path: Path, text: str) -> None:
         (poscar("Li O F"), "names 3 elements (Li O F), but has 2 counts of atoms (2 2)"),
         (poscar("Li"), "names 1 elements (Li), but has 2 counts of atoms (2 2)"),
         (poscar(places=(*PLACES, "0.1 0.2 0.3")), "counts 4 atoms, but lists the places of 5"),
+        (poscar(places=(*PLACES, "0 0 0.1"), after="Lattice velocities"), "the places of 5"),
         (poscar(places=PLACES[:3]), "counts 4 atoms, but lists the places of 3"),
         (poscar(places=PLACES[:3], after="\n0 0 0\n0 0 0\n"), "but lists the places of 3"),
         (

@@ -134,6 +134,36 @@ def test_another_crystal_of_the_same_lengths(tmp_path: Path) -> None:
     assert list(barriers_of_hops(table, "X", *first).values()) == [0.7]
 
 
+@pytest.mark.parametrize(("off", "same"), [(0.001, True), (0.006, False)])
+def test_how_much_another_room_may_be(off: float, same: bool, tmp_path: Path) -> None:
+    """0.008 and 0.05 Å: digits of a file, and another relaxation."""
+    found = found_in(CHAINS, 3.1)
+    table = read_neb(tabulated(tmp_path / "t.csv", found, [0.2, 0.7]))
+    moved = Cell(CHAINS.lattice, CHAINS.frac + np.outer([0, 0, 1, 1], [0, 0, off]), CHAINS.numbers)
+    others = found_in(moved, 3.1)
+    if same:
+        assert list(barriers_of_hops(table, "X", *others).values()) == [0.2, 0.7]
+    else:
+        assert "with other room" in message_of(lambda: barriers_of_hops(table, "X", *others))
+
+
+def test_a_number_of_another_hop_is_not_enough(tmp_path: Path) -> None:
+    found = found_in(CHAINS, 3.1)
+    path = tabulated(tmp_path / "t.csv", found, [0.2, 0.7])
+    text = path.read_text().splitlines()
+    # The only row there is fits the hop that has the other number here, and is not asked to fit.
+    path.write_text("\n".join(text[:2]) + "\n")
+    swapped = found_in(reordered(CHAINS, [1, 0, 3, 2]), 3.1)
+    assert barriers_of_hops(read_neb(path), "X", *swapped) == {swapped[0][1].label: 0.2}
+    # Without room, a name of another number is none.
+    tabulated(path, found, [0.2, 0.7], *ROOM)
+    path.write_text("\n".join([text[0].rsplit(",", 3)[0], "X_7,0.2,1.2,3.0"]) + "\n")
+    assert barriers_of_hops(read_neb(path), "X", *found) == {}
+    path.write_text("\n".join([text[0].rsplit(",", 3)[0], "X_1,0.2,1.2,3.2"]) + "\n")
+    line = message_of(lambda: barriers_of_hops(read_neb(path), "X", *found))
+    assert "X_1 is a hop of 3.200 Å there, and Li1-Li1-1 one of 3.000 Å here" in line
+
+
 def test_two_rows_for_one_hop(tmp_path: Path) -> None:
     found = found_in(CHAINS, 3.1)
     one = ([found[0][0]] * 3, [found[1][0]] * 3)
@@ -170,5 +200,9 @@ def test_room_at_both_ends_and_between() -> None:
     host = [[0.2, 0.1, 0.5], [0, 0.2, 0.6], [0, 0.3, 0.35]]
     room = room_of(Cell(10 * np.eye(3), [*images, *host], [3] * 5 + [8, 9, 8]))
     assert room == pytest.approx((np.sqrt(2), 1.0, np.sqrt(2)))
+    # An atom beside the middle of a step, and further than 5 Å from all images.
+    far = [[0, 0, 0], [0, 0.15, 0], [0, 0.3, 0], [0, 0.45, 0], [0, 0.6, 0], [0.245, 0.225, 0]]
+    beside = room_of(Cell(20 * np.eye(3), far, [3] * 5 + [8]))
+    assert beside == pytest.approx((5.0, 4.9, 5.0))
     alone = room_of(Cell(20 * np.eye(3), [*images, [0.5, 0.5, 0]], [3] * 5 + [8]))
     assert alone == (5.0, 5.0, 5.0)

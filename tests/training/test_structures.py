@@ -92,6 +92,13 @@ def test_ions_on_a_narrow_lattice_are_no_images(ion: str, edge: float) -> None:
     assert np.ptp(by_height.cart_coords[:IMAGES, :2], axis=0) == pytest.approx([0, 0])
 
 
+def test_corners_of_a_cube_are_no_path() -> None:
+    """Of a cluster by itself, with no such ions around it."""
+    corners = [[0, 0, 0], [2, 0, 0], [2, 2, 0], [2, 2, 2], [0, 2, 2]]
+    cluster = np.array([*corners, [1, 1, 5]]) / 9
+    assert not looks_like_band(Cell(9 * np.eye(3), cluster, [3] * 5 + [8]))
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (0, 2, 1, 3, 4), (0, 1, 3, 2, 4)])
 def test_bent_and_shuffled_paths_are_of_bands(order: tuple[int, ...]) -> None:
     """What is wrong with their order is said of them as bands."""
