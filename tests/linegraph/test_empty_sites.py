@@ -259,6 +259,13 @@ def test_counter_ions(name: str) -> None:
     assert Surroundings(cell_of(name), ion).counter == expected
 
 
+@pytest.mark.parametrize("off", [-1e-6, 1e-6])
+def test_counter_ions_do_not_depend_on_the_last_digits(off: float) -> None:
+    """Phosphorus as near to a metal as to an oxygen, and a little more or less."""
+    places = np.array([[0, 0, 0], [2 + off, 0, 0], [-2, 0, 0]]) / 9
+    assert Surroundings(Cell(9 * np.eye(3), places, [15, 3, 8]), "Li").counter == {"O"}
+
+
 @needs_data
 @pytest.mark.parametrize(
     ("step", "low", "high"),

@@ -60,6 +60,20 @@ def test_spheres_through_points_far_outside_of_the_cell(seed: int) -> None:
     assert radii[0] == radii[1]
 
 
+@pytest.mark.parametrize("seed", [0, 1, 17, 104, 233, 285])
+def test_no_more_points_than_within_the_widest_sphere_are_needed(seed: int) -> None:
+    """Also where the cell from which nodes are taken begins a little inside."""
+    rng = np.random.default_rng(seed)
+    lattice = np.diag(rng.uniform(3, 9, 3)) + rng.normal(0, 0.5, (3, 3))
+    frac = rng.random((rng.integers(1, 4), 3))
+    places, _ = nodes(lattice, frac, 30.0)
+    shifts = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    points = (frac[:, None] + shifts).reshape(-1, 3)
+    apart = np.linalg.norm((places[:, None] - points) @ lattice, axis=2)
+    _, volumes = nodes(lattice, frac, 1.0001 * apart.min(axis=1).max())
+    assert volumes.sum() == pytest.approx(abs(np.linalg.det(lattice)), rel=1e-3)
+
+
 def test_no_hole_is_there_twice() -> None:
     for seed in range(5):
         found = holes(5 * np.eye(3), np.random.default_rng(seed).random((6, 3)), 5.0)
