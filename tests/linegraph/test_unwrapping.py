@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from linegraph import Cell, views
 from linegraph.images import IMAGES
-from linegraph.unwrapping import unwrapped
+from linegraph.unwrapping import shortest_ways, unwrapped
 from training.starter import starter_bands
 
 BANDS = {band.name: band.cell for band in starter_bands()}
@@ -24,6 +24,29 @@ def across_a_face(cell: Cell, axis: int) -> Cell:
     shift = np.zeros(3)
     shift[axis] = -cell.frac[2, axis]
     return Cell(cell.lattice, cell.frac + shift, cell.numbers)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.tuples(*[st.sampled_from([0, 0.25, 0.5, 0.75])] * 3),
+    st.lists(st.integers(-3, 3), min_size=3, max_size=3),
+    st.lists(st.integers(-5, 5), min_size=2, max_size=2),
+)
+def test_of_ways_as_short_it_is_the_same(
+    step: tuple[float, ...], cells: list[int], shear: list[int]
+) -> None:
+    """Whichever of the steps that differ by lattice vectors is given; beside all of them."""
+    rows = np.array([[1, 0, 0], [shear[0], 1, 0], [0, shear[1], 1]])
+    lattice = rows @ np.diag([3.0, 4.0, 5.0])
+    given_steps = np.array([step, np.add(step, cells)]) @ np.linalg.inv(rows)
+    one, other = given_steps + shortest_ways(given_steps, lattice)
+    np.testing.assert_allclose(one, other, atol=1e-9)
+    # By hand in the cell without shear: half a cell is as far either way.
+    expected = [3.0, 4.0, 5.0] * np.minimum(np.mod(step, 1), 1 - np.mod(step, 1))
+    assert np.linalg.norm(one @ lattice) == pytest.approx(np.linalg.norm(expected), abs=1e-9)
+    halves = np.isclose(np.mod(step, 1), 0.5)
+    if not any(shear):
+        assert (one[halves] < 0).all()
 
 
 @pytest.mark.parametrize("name", sorted(BANDS))
