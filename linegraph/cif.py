@@ -99,13 +99,14 @@ def _read(path: Path) -> _Found:
 
 def _made(found: _Found) -> Cell:
     """The atoms that symmetry makes, in the only setting in which they are as the file says."""
-    made, problems = [], []
+    made: list[Cell] = []
+    problems: list[Exception] = []
     for operations in found.settings:
         try:
             cell = _by_symmetry(found, operations)
             check_made(found.data, found.sites, cell.numbers.tolist())
             made.append(cell)
-        except InputError as error:
+        except (InputError, ValueError) as error:  # pymatgen's, of two sites that become one
             problems.append(error)
     if not made:
         raise problems[0]

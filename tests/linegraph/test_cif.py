@@ -231,6 +231,13 @@ def test_a_formula_alone_may_not_tell_the_origin(path: Path) -> None:
     assert atoms_of(path, cubic(head, "Si 0.02 0.02 0.02 1 1", "Si")) == {"Si": 32}
 
 
+def test_a_setting_in_which_two_sites_are_one_is_none(path: Path) -> None:
+    """The centre of inversion is in the middle between both sites, or at the origin."""
+    text = cubic("_symmetry_space_group_name_H-M 'F d -3 m'", "Si .05 .05 .05 1 1\nO .2 .2 .2 1 1")
+    assert atoms_of(path, text) == {"Si": 32, "O": 32}
+    assert "cannot be read as CIF" in problem_of(path, text.replace("F d -3 m", "F d -3 m :1"))
+
+
 @pytest.mark.parametrize(
     "head", ["_symmetry_space_group_name_H-M 'R -3 m'", "_space_group_IT_number 166"]
 )
