@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from training.bands import Band
 from training.data import hop_length
 from training.judging.breakdown import UNKNOWN, breakdown_grid, by_quartile, by_word
 from training.judging.calibration import LEVELS, calibration_of
+from training.judging.curve import training_size
 from training.judging.distance import descriptors, nearest_training
 from training.judging.experiments import COLUMNS, compare, experiments
 from training.judging.facts import facts_of, path_of
@@ -201,6 +203,26 @@ def test_the_reference_predicts_nearly_everything() -> None:
     (found,) = groups_of([lucky, good], "lucky", [], {})
     assert found.reference.label == "lucky"
     assert found.other_folds() == ["good"]
+
+
+def test_the_reference_has_learned_from_all_there_is() -> None:
+    """Of a learning curve the largest part, also where a smaller one happens to be better."""
+    whole = entry("whole", [0.0] * 10, [0.2] * 10)
+    half = entry("half", [0.0] * 10, [0.1] * 10)
+    half = replace(half, predictions=replace(half.predictions, train_fraction=0.5))
+    for found in groups_of([half, whole], "", [], {}):
+        if {one.label for one in found.entries} == {"half", "whole"}:
+            assert found.reference.label == "whole"
+            break
+    else:
+        pytest.fail("they are in no group together")
+
+
+@pytest.mark.parametrize(("val", "size"), [(None, 4.0), (0.25, 3.0)])
+def test_how_many_records_a_model_of_folds_was_fitted_to(val: float | None, size: float) -> None:
+    """Of six in three folds four, of which a part may be set apart for validation."""
+    one = entry("a", [0.0] * 6, [0.1] * 6, fold=["1", "1", "2", "2", "3", "3"])
+    assert training_size(replace(one, config={"settings": {"val": val}})) == pytest.approx(size)
 
 
 def test_methods_without_training_are_judged_by_the_records_of_a_protocol() -> None:

@@ -51,6 +51,16 @@ def message_of(path: Path) -> str:
     return str(caught.value)
 
 
+def test_images_in_a_folder_may_be_wrapped(folder: Path) -> None:
+    plain = read_bands(folder).bands[0].structures[0]
+    cell = a_cell()
+    wrapped = Cell(cell.lattice, (cell.frac - [0.1, 0, 0]) % 1.0, cell.numbers)
+    assert np.abs(np.diff(wrapped.frac[:5], axis=0)).max() > 0.5
+    write_structure(folder / "A_2.vasp", wrapped)
+    (found,) = [band.structures[0] for band in read_bands(folder).bands if band.name == "A_2"]
+    np.testing.assert_allclose(np.diff(found.frac[:5], axis=0), np.diff(plain.frac[:5], axis=0))
+
+
 def test_rows_become_bands_in_the_order_of_the_table(folder: Path) -> None:
     found = read_bands(folder)
     assert [(b.name, b.target, b.system) for b in found.bands] == [

@@ -157,6 +157,22 @@ def test_two_ends_give_the_same_as_their_band() -> None:
         assert word in path.note
 
 
+def test_atoms_are_paired_within_their_element() -> None:
+    """Where those of two elements have changed places, both have moved."""
+    lattice, ion = 9 * np.eye(3), [0.1, 0.1, 0.1]
+    initial = Cell(lattice, [ion, [0.5, 0.5, 0.5], [0.6, 0.5, 0.5]], [3, 8, 9])
+    final = Cell(lattice, [[0.3, 0.1, 0.1], [0.5, 0.5, 0.5], [0.6, 0.5, 0.5]], [3, 9, 8])
+    path = path_of(Band("x", Ends(initial, final)))
+    np.testing.assert_allclose(path.places[-1][1:] / 9, [[0.6, 0.5, 0.5], [0.5, 0.5, 0.5]])
+
+
+def test_the_ion_is_the_same_at_both_ends() -> None:
+    initial, final = wave_ends(wave_band("x"))
+    order = [1, 0, 2]
+    other = Cell(final.lattice, final.frac, final.numbers[order])
+    assert "same atoms" in message_of(lambda: path_of(Band("x", Ends(initial, other))))
+
+
 def test_ends_of_other_atoms_are_refused() -> None:
     initial, final = wave_ends(wave_band("x"))
     other = Cell(final.lattice, final.frac, [3, 9, 12])

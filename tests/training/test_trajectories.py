@@ -76,6 +76,16 @@ def test_resampling_goes_by_length_along_the_bends() -> None:
     np.testing.assert_allclose(made.cart[:5], expected, atol=1e-12)
 
 
+def test_resampling_goes_by_length_in_a_cell_of_unequal_edges() -> None:
+    # The same corner, where 1 Å is a tenth of one edge and a twentieth of the other.
+    places = [(0, 0), (1, 0), (2, 0), (2, 0.5), (2, 1), (2, 1.5), (2, 2)]
+    lattice = np.diag([10.0, 20.0, 10.0])
+    cart = [np.array([[x, y, 0], [5, 10, 5]]) for x, y in places]
+    images = [Cell(lattice, one / np.diag(lattice), [3, 8]) for one in cart]
+    expected = [[0, 0, 0], [1, 0, 0], [2, 0, 0], [2, 1, 0], [2, 2, 0]]
+    np.testing.assert_allclose(band_of_images(named(images)).cart[:5], expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("count", [3, 5, 7])
 def test_a_path_across_a_face_is_unwrapped(count: int) -> None:
     band = rock_salt_band(jitter=1)
@@ -178,6 +188,17 @@ def test_images_that_are_no_path_are_refused(kind: str) -> None:
     with pytest.raises(InputError) as caught:
         band_of_images(named(images))
     assert fragment in caught.value.problem
+
+
+@pytest.mark.parametrize(("length", "hops"), [(0.4, False), (0.6, True)])
+def test_how_far_an_ion_goes_at_the_least(length: float, hops: bool) -> None:
+    places = np.linspace(0, length, 5)
+    images = [Cell(10 * np.eye(3), [[x / 10, 0, 0], [0.5] * 3], [3, 8]) for x in places]
+    if hops:
+        assert len(band_of_images(named(images))) == 6
+        return
+    with pytest.raises(InputError, match=r"no atom hops: atom 0 \(Li\) moves farthest, by 0.40 Å"):
+        band_of_images(named(images))
 
 
 def test_cells_may_differ_a_little() -> None:
