@@ -54,6 +54,15 @@ def test_rock_salt() -> None:
     assert found["avg_ini_solid_angle"] * found["ini_cn"] == pytest.approx(4 * np.pi, abs=1e-2)
 
 
+def test_an_anion_has_cations_around() -> None:
+    """Fluorine hops in LiF as lithium does: what it passes between are cations."""
+    ours, theirs = (path_features(rock_salt_band(*ions, A)) for ions in (("F", "Li"), ("Li", "F")))
+    for name in ("image 0", "image 2", "bottleneck", "middle", "ends"):
+        assert ours[f"path: nearest anion, {name}"] == theirs[f"path: nearest anion, {name}"]
+    assert ours["path: nearest anion, image 0"] == pytest.approx(A / 2, abs=1e-4)
+    assert ours["path: nearest cation, image 0"] == pytest.approx(A / 2**0.5, abs=1e-4)
+
+
 def around_the_middle(anions: str, distances: list[float]) -> Cell:
     """A hop of Li along x in a large box, with anions around its middle and a cation far away."""
     sides = [[0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1], [0, 0.6, 0.8], [0, 0.8, -0.6]]

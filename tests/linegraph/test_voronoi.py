@@ -125,6 +125,17 @@ def test_voids_are_looked_across() -> None:
     np.testing.assert_allclose(np.sort(alone.area), np.sort(facets.area[mine]), atol=1e-9)
 
 
+@pytest.mark.parametrize("seed", [10, 40, 101, 136])
+def test_cells_fill_a_slab_of_any_thickness(seed: int) -> None:
+    """With the points that are looked at first, some cells are too large."""
+    rng = np.random.default_rng(seed)
+    atoms, height = int(rng.integers(4, 30)), rng.uniform(6, 22)
+    frac = rng.random((atoms, 3))
+    frac[:, 2] *= rng.uniform(1, 3) / height
+    slab = Cell(np.diag([rng.uniform(4, 8), rng.uniform(4, 8), height]), frac, [8] * atoms)
+    assert voronoi_facets(slab).volume.sum() == pytest.approx(volume(slab))
+
+
 def test_two_atoms_on_one_site() -> None:
     with pytest.raises(InputError, match=r"atom 1 has no Voronoi cell.*on its site"):
         voronoi_facets(DOUBLED)
