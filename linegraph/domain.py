@@ -83,7 +83,7 @@ class Domain:
         apart = self._apart(embeddings)
         counts = self.known.sum(axis=0)
         total = np.where(self.known[:, None], apart, 0.0).sum(axis=0)
-        # Where there is a single member, it knows nothing of what it held out.
+        # What no member was trained on is nobody's nearest.
         mean = np.where(counts > 0, total / np.maximum(counts, 1), np.inf)
         first = np.argsort(mean, axis=1, kind="stable")[:, : min(NAMED, np.count_nonzero(counts))]
         names = [tuple(self.names[i] for i in row) for row in first]

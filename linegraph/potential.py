@@ -129,7 +129,7 @@ def checked_barrier(value: float) -> float:
         InputError: no number, NaN, negative, or above :data:`HIGHEST`.
     """
     try:
-        number = math.nan if isinstance(value, bool | str) else float(value)
+        number = math.nan if isinstance(value, bool | np.bool_ | str | bytes) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not 0 <= number <= HIGHEST:

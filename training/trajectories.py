@@ -34,6 +34,7 @@ from .bands import IMAGES, OVERLAP, Band, check_band
 from .exchanged import check_same_order
 from .jsonfile import check_name
 from .records import system_of
+from .spread import evenly
 
 #: Å; the entries of the lattice vectors of two images may differ by this much.
 CELL_TOL = 0.1
@@ -136,7 +137,7 @@ def _check_counts(data: bytes, path: Path) -> None:
     counts = re.findall(rb"(?m)^\s*([0-9]+)\s*$", data)
     if any(len(count) > 9 or int(count) > most for count in counts):
         raise InputError(f"declares more atoms than its {most} lines can hold", file=path)
-    if re.search(rb":[0-9]{5}", data):
+    if re.search(rb"(?i)properties\s*=\s*[\"']?[^\s\"']*:[0-9]{5}", data):
         raise InputError("declares columns by the ten thousand", file=path)
 
 
@@ -245,10 +246,7 @@ def _five(path: NDArray[np.float64], cell: Cell) -> NDArray[np.float64]:
     """Five places ``[5, 3]`` on a path ``[M, 3]``, both fractional."""
     if len(path) == IMAGES:
         return path
-    lengths = np.linalg.norm(np.diff(path, axis=0) @ cell.lattice, axis=1)
-    along = np.concatenate([[0.0], np.cumsum(lengths)])
-    wanted = np.linspace(0.0, along[-1], IMAGES)
-    return np.stack([np.interp(wanted, along, axis) for axis in path.T], axis=1)
+    return evenly(path, cell.lattice, IMAGES)
 
 
 def _symbol(cell: Cell, atom: int) -> str:

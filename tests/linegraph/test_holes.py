@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from linegraph.holes import holes, nodes
+from linegraph.holes import ONE_HOLE, holes, nodes
 
 FACES = np.array([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
 
@@ -91,3 +91,18 @@ def test_an_irregular_hole_has_one_middle() -> None:
     assert len(places) > len(found) == 12
     middle = found - FACES[:1] - 0.5
     assert np.linalg.norm((middle - np.rint(middle)) * 4, axis=1).min() < 0.15
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_middle_is_the_mean_of_the_nodes_around_it(seed: int) -> None:
+    """Weighted by what their points span; there it stays, and no shift takes it further."""
+    rng = np.random.default_rng(seed)
+    lattice = 5 * np.eye(3) + rng.normal(0, 0.5, (3, 3))
+    frac = rng.random((6, 3))
+    places, volumes = nodes(lattice, frac, 5.0)
+    shifts = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    for middle in holes(lattice, frac, 5.0):
+        out = (places[:, None] + shifts - middle) @ lattice
+        node, cell = np.nonzero(np.linalg.norm(out, axis=2) <= ONE_HOLE)
+        mean = np.average(out[node, cell], axis=0, weights=volumes[node])
+        np.testing.assert_allclose(mean, 0, atol=1e-5)

@@ -174,3 +174,17 @@ def test_barriers_that_cannot_be_used() -> None:
         percolation(found, [0.4])
     with pytest.raises(InputError, match="field barriers: that of hop Li1-Li1-2 is NaN"):
         percolation(found, [0.4, float("nan")])
+
+
+def test_empty_sites_that_join_a_network_with_an_ion_are_reached() -> None:
+    """Of three empty sites along a chain, the first two are joined before the ion's joins them."""
+    steps = [(0, 3, 0), (1, 2, 0), (2, 3, 0), (1, 3, 1)]
+    chain = [hop((i, j, 0, 0, c)) for i, j, c in steps]
+    one, *_ = percolation(chain, [0.1, 0.2, 0.3, 0.4], ions=[0])
+    assert str(one) == "1D from 0.4 eV, along c"
+
+
+def test_barriers_without_end_are_none() -> None:
+    (only,) = [hop((0, 0, 0, 0, 1))]
+    with pytest.raises(InputError):
+        percolation([only], [float("inf")])

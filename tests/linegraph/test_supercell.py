@@ -363,6 +363,10 @@ def test_a_hop_of_another_structure() -> None:
         band_of(cell_of("NaCl"), hop)
     with pytest.raises(InputError, match="is not of this structure"):
         band_of(cell_of("LiMnPO4"), replace(hop, final=27))
+    salt = cell_of("NaCl")
+    lithium = Cell(salt.lattice, salt.frac, np.where(salt.numbers == 11, 3, salt.numbers))
+    with pytest.raises(InputError, match="atom 0 is no Li at"):
+        band_of(salt, hops(lithium)[0])
     # A like crystal has its ions elsewhere; what a file rounds is the same structure.
     for off, same in ((5e-4, True), (0.01, False)):
         cell = cell_of("LiFePO4")

@@ -157,6 +157,15 @@ def test_two_ends_give_the_same_as_their_band() -> None:
         assert word in path.note
 
 
+@pytest.mark.parametrize("images", [3, 4, 9])
+def test_other_numbers_of_images_are_spread_by_length(images: int) -> None:
+    """Where those given are not evenly spaced."""
+    given = [[x / 10, 0.5, 0.5] for x in (0, 0.2, 0.4, 0.6, 3)]
+    band = Cell(10 * np.eye(3), [*given, [0.5, 0, 0]], [3] * 5 + [8])
+    path = path_of(Band("x", band), images)
+    np.testing.assert_allclose(path.places[:, 0, 0], np.linspace(0, 3, images), atol=1e-12)
+
+
 def test_atoms_are_paired_within_their_element() -> None:
     """Where those of two elements have changed places, both have moved."""
     lattice, ion = 9 * np.eye(3), [0.1, 0.1, 0.1]

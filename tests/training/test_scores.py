@@ -18,7 +18,8 @@ from tests.errors import message_of
 from tests.goldens import SHARED, needs_data
 from training.judging.predictions import Predictions, read_table
 from training.judging.resampled import resampled_metrics
-from training.judging.scores import METRICS, Score, paired_difference, scores
+from training.judging.scores import METRICS, Paired, Score, paired_difference, scores
+from training.judging.table import _verdict
 
 BARRIERS = SHARED / "data" / "barriers"
 
@@ -200,6 +201,15 @@ def test_paired_difference() -> None:
     assert found.error < 0.2 * (scores(a)["mae"].error or 0)
     assert paired_difference(b, a)[:2] == pytest.approx((-found.mae, found.error))
     assert paired_difference(a, a)[:4] == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.05, 0.3, "worse"), (-0.3, -0.05, "better"), (-0.1, 0.3, "cannot be told apart"),
+     (-0.3, 0.1, "cannot be told apart")],
+)  # fmt: skip
+def test_a_verdict_is_that_of_the_interval(low: float, high: float, verdict: str) -> None:
+    assert _verdict(Paired((low + high) / 2, 0.1, low, high, 9)) == verdict
 
 
 def test_paired_on_what_both_predict() -> None:

@@ -231,6 +231,20 @@ def test_a_trajectory_is_one_band(tmp_path: Path, ending: str, count: int) -> No
         read_given(path, "crystal")
 
 
+def test_numbers_in_a_comment_are_no_columns(tmp_path: Path) -> None:
+    pytest.importorskip("ase")
+    path = tmp_path / "NaS_2.extxyz"
+    write_frames(path, images_of(rock_salt_band("Na", "S", jitter=2)))
+    plain = read_bands(path).bands[0].structures[0]
+    text = path.read_text()
+    path.write_text(text.replace("Lattice=", "config=run:20240131 Lattice="))
+    np.testing.assert_array_equal(read_bands(path).bands[0].structures[0].frac, plain.frac)
+    for many in ("R:10000", "R:123456789"):
+        path.write_text(text.replace("pos:R:3", f"pos:{many}"))
+        with pytest.raises(InputError, match="declares columns by the ten thousand"):
+            read_bands(path)
+
+
 def test_bad_trajectories_are_named(tmp_path: Path) -> None:
     pytest.importorskip("ase")
     path = tmp_path / "a.traj"

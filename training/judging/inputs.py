@@ -139,7 +139,7 @@ def _mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any]:
 
 
 def _completed(p: Predictions, facts: Mapping[str, Facts]) -> Predictions:
-    """With the targets, ions, classes and compounds that only the data know."""
+    """With the targets, ions and classes that only the data know, and the compounds of the data."""
     known = [facts.get(name) for name in p.names]
     target = p.target.copy()
     for i, f in enumerate(known):

@@ -12,6 +12,7 @@ from linegraph.errors import InputError
 from linegraph.structure import Cell
 from linegraph.unwrapping import shortest_ways, unwrapped
 from training.bands import IMAGES, Band
+from training.spread import evenly
 
 FloatArray = NDArray[np.float64]
 
@@ -78,10 +79,8 @@ def path_of(band: Band, images: int = IMAGES) -> Path:
     if isinstance(band.cell, Ends):
         return _of_ends(band.cell, way)
     cell = band.cell
-    ion = unwrapped(cell).cart[:IMAGES]
-    if images != IMAGES:
-        given = np.linspace(0.0, 1.0, IMAGES)
-        ion = np.stack([np.interp(way, given, ion[:, axis]) for axis in range(3)], axis=1)
+    given = unwrapped(cell).frac[:IMAGES]
+    ion = (given if images == IMAGES else evenly(given, cell.lattice, images)) @ cell.lattice
     host = np.broadcast_to(cell.cart[None, IMAGES:], (images, len(cell) - IMAGES, 3))
     places = np.concatenate([ion[:, None], host], axis=1)
     return Path(cell.lattice, np.delete(cell.numbers, slice(1, IMAGES)), places)
