@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import InputError
 from .images import IMAGES
@@ -19,6 +20,16 @@ LONGER = 1.1
 _ORDERS = np.array(list(permutations(range(IMAGES))))
 
 
+def lengths_of_orders(apart: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The length ``[120]`` of the path in each order of its images, the given one first.
+
+    Args:
+        apart: ``[5, 5]`` distances of images.
+    """
+    lengths: NDArray[np.float64] = apart[_ORDERS[:, :-1], _ORDERS[:, 1:]].sum(axis=1)
+    return lengths
+
+
 def check_order(band: Cell) -> None:
     """Refuse images that make a shorter path in another order.
 
@@ -30,8 +41,7 @@ def check_order(band: Cell) -> None:
             field is ``coords``.
     """
     images = unwrapped(band).cart[:IMAGES]
-    apart = np.linalg.norm(images[:, None] - images[None], axis=2)
-    lengths = apart[_ORDERS[:, :-1], _ORDERS[:, 1:]].sum(axis=1)
+    lengths = lengths_of_orders(np.linalg.norm(images[:, None] - images[None], axis=2))
     given, best = lengths[0], int(lengths.argmin())
     if given > LONGER * lengths[best]:
         order = ", ".join(map(str, _ORDERS[best]))

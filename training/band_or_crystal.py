@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import permutations
-
 import numpy as np
 
 from linegraph.elements import SYMBOLS
 from linegraph.hops import USUAL_IONS
+from linegraph.image_order import lengths_of_orders
 from linegraph.structure import Cell
 from linegraph.superlattice import around
 from linegraph.unwrapping import unwrapped
@@ -26,8 +25,6 @@ CURVED = 1.6
 #: So is one alone in two published bands, by mistake, and none is within 1.4 steps otherwise.
 _AS_NEAR, _SEVERAL = 1.1, 2
 
-_ORDERS = np.array(list(permutations(range(IMAGES))))
-
 
 def looks_like_band(cell: Cell, ion: str | None = None) -> bool:
     """Whether the first five atoms are one mobile ion on its way.
@@ -45,8 +42,7 @@ def looks_like_band(cell: Cell, ion: str | None = None) -> bool:
     images = band.cart[:IMAGES]
     apart = np.linalg.norm(images[:, None] - images[None], axis=2)
     longest = float(apart[range(IMAGES - 1), range(1, IMAGES)].max())
-    shortest = apart[_ORDERS[:, :-1], _ORDERS[:, 1:]].sum(axis=1).min()
-    if longest >= STEP or shortest > CURVED * apart.max():
+    if longest >= STEP or lengths_of_orders(apart).min() > CURVED * apart.max():
         return False
     others = band.frac[IMAGES:][band.numbers[IMAGES:] == band.numbers[0]]
     ends = (band.frac[0], band.frac[IMAGES - 1])

@@ -10,6 +10,13 @@ from linegraph.holes import ONE_HOLE, holes, nodes
 FACES = np.array([[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
 
 
+def in_cells_around(frac: np.ndarray, many: int) -> np.ndarray:
+    """Places, each with its images up to so many cells away, row after row."""
+    ranges = [np.arange(-many, many + 1)] * 3
+    shifts = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, 3)
+    return (frac[:, None] + shifts).reshape(-1, 3)
+
+
 def sorted_rows(frac: np.ndarray) -> list[tuple[float, ...]]:
     return sorted(tuple(row) for row in np.mod(np.round(frac, 6), 1.0).tolist())
 
@@ -43,8 +50,7 @@ def test_nodes_are_as_far_from_four_points_as_from_any(seed: int) -> None:
     places, volumes = nodes(lattice, frac, 12.0)
     # What the points of all nodes span is the whole cell, but for what is flat.
     assert volumes.sum() == pytest.approx(abs(np.linalg.det(lattice)), rel=1e-3)
-    shifts = np.stack(np.meshgrid(*[np.arange(-3, 4)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    images = (frac[:, None] + shifts).reshape(-1, 3) @ lattice
+    images = in_cells_around(frac, 3) @ lattice
     apart = np.sort(np.linalg.norm(places[:, None] @ lattice - images, axis=2), axis=1)
     np.testing.assert_allclose(apart[:, 3], apart[:, 0], atol=1e-6)
 
@@ -67,9 +73,7 @@ def test_no_more_points_than_within_the_widest_sphere_are_needed(seed: int) -> N
     lattice = np.diag(rng.uniform(3, 9, 3)) + rng.normal(0, 0.5, (3, 3))
     frac = rng.random((rng.integers(1, 4), 3))
     places, _ = nodes(lattice, frac, 30.0)
-    shifts = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    points = (frac[:, None] + shifts).reshape(-1, 3)
-    apart = np.linalg.norm((places[:, None] - points) @ lattice, axis=2)
+    apart = np.linalg.norm((places[:, None] - in_cells_around(frac, 2)) @ lattice, axis=2)
     _, volumes = nodes(lattice, frac, 1.0001 * apart.min(axis=1).max())
     assert volumes.sum() == pytest.approx(abs(np.linalg.det(lattice)), rel=1e-3)
 
@@ -100,9 +104,9 @@ def test_each_middle_is_the_mean_of_the_nodes_around_it(seed: int) -> None:
     lattice = 5 * np.eye(3) + rng.normal(0, 0.5, (3, 3))
     frac = rng.random((6, 3))
     places, volumes = nodes(lattice, frac, 5.0)
-    shifts = np.stack(np.meshgrid(*[np.arange(-2, 3)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    every, weights = in_cells_around(places, 2), np.repeat(volumes, 5**3)
     for middle in holes(lattice, frac, 5.0):
-        out = (places[:, None] + shifts - middle) @ lattice
-        node, cell = np.nonzero(np.linalg.norm(out, axis=2) <= ONE_HOLE)
-        mean = np.average(out[node, cell], axis=0, weights=volumes[node])
+        out = (every - middle) @ lattice
+        near = np.linalg.norm(out, axis=1) <= ONE_HOLE
+        mean = np.average(out[near], axis=0, weights=weights[near])
         np.testing.assert_allclose(mean, 0, atol=1e-5)

@@ -185,6 +185,5 @@ def test_empty_sites_that_join_a_network_with_an_ion_are_reached() -> None:
 
 
 def test_barriers_without_end_are_none() -> None:
-    (only,) = [hop((0, 0, 0, 0, 1))]
     with pytest.raises(InputError):
-        percolation([only], [float("inf")])
+        percolation([hop((0, 0, 0, 0, 1))], [float("inf")])

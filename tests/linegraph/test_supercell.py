@@ -337,8 +337,8 @@ def test_the_side_on_which_it_goes_is_that_of_the_crystal(order: tuple[int, ...]
     """However the crystal lies in space, and in any order of its atoms."""
     pytest.importorskip("ase")
     places = [[0, 0, 0], [0, 0.5, 0], [0.3, 0.42, 0.2], [0.7, 0.6, 0.3], [0.45, 0.05, 0.72]]
-    cell = Cell(np.diag([8.0, 4.0, 7.0]), np.array(places)[list(order)], [3, 9, 8, 8, 8])
-    cell = Cell(cell.lattice, cell.frac, np.array([3, 9, 8, 8, 8])[list(order)])
+    numbers = [3, 9, 8, 8, 8]
+    cell = Cell(np.diag([8.0, 4.0, 7.0]), [places[i] for i in order], [numbers[i] for i in order])
     approaches = []
     for seed in range(4):
         turned = Cell(cell.lattice @ crystals.rotation(seed), cell.frac, cell.numbers)
